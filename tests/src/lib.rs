@@ -1,0 +1,1 @@
+//! The system tests live in `main.rs`, as a test target.
