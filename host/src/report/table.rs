@@ -1,0 +1,93 @@
+//! A table, for a page and for the terminal.
+
+use super::svg::escape;
+use std::fmt::Write as _;
+
+/// Rows of text under a header. Missing cells are empty.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(header: &[&str]) -> Self {
+        Self {
+            header: header.iter().map(|&cell| cell.to_owned()).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row<T: AsRef<str>>(&mut self, cells: &[T]) -> &mut Self {
+        self.rows
+            .push(cells.iter().map(|cell| cell.as_ref().to_owned()).collect());
+        self
+    }
+
+    /// The table as HTML.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let mut html = String::from("<div class=\"scroll\"><table>\n<tr>");
+        for cell in &self.header {
+            let _ = write!(html, "<th>{}</th>", escape(cell));
+        }
+        html.push_str("</tr>\n");
+        for row in &self.rows {
+            html.push_str("<tr>");
+            for column in 0..self.header.len() {
+                let _ = write!(
+                    html,
+                    "<td>{}</td>",
+                    escape(row.get(column).map_or("", String::as_str))
+                );
+            }
+            html.push_str("</tr>\n");
+        }
+        html.push_str("</table></div>\n");
+        html
+    }
+
+    /// The table as aligned text: the first column to the left, the others to the right.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let lines = || std::iter::once(&self.header).chain(&self.rows);
+        let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
+        let widths: Vec<usize> = (0..self.header.len())
+            .map(|column| {
+                lines()
+                    .map(|row| cell(row, column).chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let mut text = String::new();
+        for row in lines() {
+            let mut line = String::new();
+            for (column, &width) in widths.iter().enumerate() {
+                let value = cell(row, column);
+                let _ = if column == 0 {
+                    write!(line, "{value:<width$}")
+                } else {
+                    write!(line, "  {value:>width$}")
+                };
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_aligned() {
+        let mut table = Table::new(&["set", "top-1"]);
+        table.row(&["view 2", "76.8 %"]).row(&["x"]);
+        assert_eq!(table.text(), "set      top-1\nview 2  76.8 %\nx\n");
+    }
+}
