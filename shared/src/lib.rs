@@ -27,15 +27,15 @@
 #[cfg(test)]
 extern crate std;
 
-/// Every capacity, checked against each other at compile time.
+// Every capacity, checked against each other at compile time.
 pub mod limits;
-/// From raw poses to a window: the file that prevents train/serve skew.
+// From raw poses to a window: the file that prevents train/serve skew.
 pub mod normalize;
-/// One frame of one person, and which bodies of a window are there.
+// One frame of one person, and which bodies of a window are there.
 pub mod pose;
-/// Which source frames an output frame is mixed from.
+// Which source frames an output frame is mixed from.
 pub mod resample;
-/// Joint, bone and motion inputs, derived from a window.
+// Joint, bone and motion inputs, derived from a window.
 pub mod stream;
-/// Skeleton standards: joints, bones, parts, mirror pairs, root.
+// Skeleton standards: joints, bones, parts, mirror pairs, root.
 pub mod topology;
