@@ -4,5 +4,7 @@
 
 /// Files that are whole or absent.
 pub mod atomic;
+/// What an encoder or a classifier is worth on people and cameras it has not seen.
+pub mod evaluate;
 /// HTML pages with inline SVG plots.
 pub mod report;

@@ -1,0 +1,91 @@
+//! Nearest neighbours: what the features know without any training.
+
+use super::matrix::Features;
+use super::metrics::Predictions;
+use super::probe::{rows, to_vec};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+/// How neighbours vote.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KnnConfig {
+    /// Neighbours that vote.
+    pub k: usize,
+    /// A neighbour's vote weighs exp(similarity / temperature).
+    pub temperature: f64,
+}
+
+impl Default for KnnConfig {
+    /// The protocol of CMCS.
+    fn default() -> Self {
+        Self {
+            k: 20,
+            temperature: 0.1,
+        }
+    }
+}
+
+/// Windows compared at once, to bound memory.
+const CHUNK: usize = 512;
+
+/// Classifies `test` by the cosine-nearest windows of `bank`; the logits are logarithms of the votes.
+///
+/// The bank must not be augmented.
+#[must_use]
+pub fn knn(bank: &Features, test: &Features, config: KnnConfig, device: &Device) -> Predictions {
+    let bank_rows = rows(&bank.unit_rows(), device).transpose();
+    let test_unit = test.unit_rows();
+    let mut logits = Vec::with_capacity(test.len() * bank.classes);
+    let all: Vec<usize> = (0..test.len()).collect();
+    for indices in all.chunks(CHUNK) {
+        let similarity = to_vec(rows(&test_unit.select(indices), device).matmul(bank_rows.clone()));
+        for row in similarity.chunks_exact(bank.len().max(1)) {
+            logits.extend(vote(row, bank, config));
+        }
+    }
+    Predictions::new(bank.classes, logits, test.labels.clone())
+}
+
+/// The logarithm of every class's share of the votes.
+fn vote(similarity: &[f32], bank: &Features, config: KnnConfig) -> Vec<f32> {
+    let mut order: Vec<usize> = (0..similarity.len()).collect();
+    order.sort_by(|&a, &b| similarity[b].total_cmp(&similarity[a]).then(a.cmp(&b)));
+    let mut votes = vec![0f64; bank.classes];
+    for &index in order.iter().take(config.k.max(1)) {
+        votes[usize::from(bank.labels[index])] +=
+            (f64::from(similarity[index]) / config.temperature).exp();
+    }
+    let total: f64 = votes.iter().sum();
+    votes
+        .iter()
+        .map(|vote| (vote / total + 1e-6).ln() as f32)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_neighbour_outvotes_two_far_ones() {
+        // Cosines with (1, 0): 1, 0 and 0; weights e^10, 1 and 1.
+        let bank = Features::new(2, vec![2.0, 0.0, 0.0, 1.0, 0.0, 3.0], vec![0, 1, 1], 2).unwrap();
+        let test = Features::new(2, vec![5.0, 0.0], vec![0], 2).unwrap();
+        let predictions = knn(
+            &bank,
+            &test,
+            KnnConfig {
+                k: 3,
+                temperature: 0.1,
+            },
+            &Device::flex(),
+        );
+        assert_eq!(predictions.top1(), 1.0);
+        let share = predictions.rows().next().unwrap().0[0].exp();
+        assert!(
+            (f64::from(share) - 10f64.exp() / (10f64.exp() + 2.0)).abs() < 1e-4,
+            "{share}"
+        );
+    }
+}
