@@ -1,1 +1,22 @@
-//! x.
+//! Tendon's Burn modules, used on both ends: the host trains them, the edge adapts their tail.
+//!
+//! Backend-free: a `Device` chosen at run time decides where tensors live. Nothing here reads a data set or
+//! knows a training method. In the order of the data: [`augment`] changes windows, [`encoder`] turns them into
+//! features, [`head`] and [`classifier`] use those; [`ema`] and [`optimizer`] move weights, [`weights`] stores them.
+
+pub mod augment;
+pub mod block;
+pub mod bodies;
+pub mod classifier;
+pub mod container;
+pub mod ema;
+pub mod encoder;
+pub mod graph;
+pub mod head;
+mod init;
+pub mod norm;
+pub mod optimizer;
+pub mod parameters;
+pub mod pass;
+pub mod temporal;
+pub mod weights;

@@ -1,0 +1,68 @@
+//! The 9x1 convolution along time, in the layout `[batch, joint, frame, channel]`.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Slice, Tensor};
+
+use crate::init::{Initializer, WEIGHT_SPREAD};
+
+/// Taps of the temporal convolution.
+pub const TAPS: usize = 9;
+/// Zero frames put before and after a window.
+pub const PADDING: usize = TAPS / 2;
+
+/// Convolution of nine taps along time, the same for every joint.
+#[derive(Module, Debug)]
+pub struct TemporalConv {
+    /// `[tap, channel in, channel out]`.
+    pub weight: Param<Tensor<3>>,
+    /// `[channel out]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl TemporalConv {
+    pub(crate) fn new(input: usize, output: usize, init: &mut Initializer<'_>) -> Self {
+        Self {
+            weight: init.normal([TAPS, input, output], 0.0, WEIGHT_SPREAD),
+            bias: init.constant([output], 0.0),
+        }
+    }
+
+    /// Convolves along time; every `stride`-th frame is kept.
+    ///
+    /// # Shapes
+    /// `[batch, joint, frame, channel in] -> [batch, joint, ceil(frame / stride), channel out]`
+    pub fn forward(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
+        let [batch, joint, frame, input] = x.dims();
+        let [_, _, output] = self.weight.dims();
+        let kept = frame.div_ceil(stride);
+        let edge = Tensor::zeros([batch, joint, PADDING, input], &x.device());
+        let padded = Tensor::cat(vec![edge.clone(), x, edge], 2);
+        let weight = self.weight.val();
+        let mut sum: Option<Tensor<2>> = None;
+        // Nine shifted slices: under autodiff they cost less than `unfold`.
+        for tap in 0..TAPS {
+            let rows =
+                every(padded.clone(), tap, kept, stride).reshape([batch * joint * kept, input]);
+            let part = rows.matmul(
+                weight
+                    .clone()
+                    .slice([tap..tap + 1])
+                    .reshape([input, output]),
+            );
+            sum = Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        let sum =
+            sum.unwrap_or_else(|| Tensor::zeros([batch * joint * kept, output], &weight.device()));
+        (sum + self.bias.val().unsqueeze()).reshape([batch, joint, kept, output])
+    }
+}
+
+/// `count` frames from `start` on, `stride` apart.
+pub(crate) fn every(x: Tensor<4>, start: usize, count: usize, stride: usize) -> Tensor<4> {
+    let end = (start + (count - 1) * stride + 1) as isize;
+    let frames = Slice::new(start as isize, Some(end), stride as isize);
+    x.slice([Slice::full(), Slice::full(), frames, Slice::full()])
+}
