@@ -1,1 +1,6 @@
-//! x.
+//! Tendon's edge agent: recognises actions with the int8 encoder and adapts on the device.
+//!
+//! The modules stand in the order in which data passes through them.
+
+/// The seam between the agent and the pipeline, and the pipeline's thread.
+pub mod pipeline;

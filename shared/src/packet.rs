@@ -128,10 +128,7 @@ impl Decoder {
 
     /// Undoes COBS for the first `length` bytes of the body and checks the checksum.
     fn finish(&mut self, length: usize) -> Result<&[u8], PacketError> {
-        let body = self
-            .body
-            .get_mut(..length)
-            .ok_or(PacketError::Malformed)?;
+        let body = self.body.get_mut(..length).ok_or(PacketError::Malformed)?;
         let decoded = cobs::decode_in_place(body).map_err(|_| PacketError::Malformed)?;
         let (payload, checksum) = body
             .get(..decoded)
@@ -169,12 +166,7 @@ mod tests {
     // CRC-32 of "123456789" is the published check value 0xCBF43926.
     #[test]
     fn golden_packet() {
-        let expected = [
-            &[0, 14][..],
-            b"123456789",
-            &[0x26, 0x39, 0xF4, 0xCB, 0],
-        ]
-        .concat();
+        let expected = [&[0, 14][..], b"123456789", &[0x26, 0x39, 0xF4, 0xCB, 0]].concat();
         assert_eq!(packet(b"123456789"), expected);
     }
 

@@ -60,7 +60,11 @@ pub struct Impossible {
 
 impl fmt::Display for Impossible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} cannot happen to a slot that is {:?}", self.event, self.state)
+        write!(
+            f,
+            "{:?} cannot happen to a slot that is {:?}",
+            self.event, self.state
+        )
     }
 }
 
@@ -74,11 +78,15 @@ pub const fn next(state: SlotState, event: SlotEvent) -> Result<SlotState, Impos
     use SlotEvent as E;
     use SlotState as S;
     Ok(match (state, event) {
-        (S::Empty | S::Receiving | S::Verified | S::Confirmed | S::Rejected, E::Begin) => S::Receiving,
+        (S::Empty | S::Receiving | S::Verified | S::Confirmed | S::Rejected, E::Begin) => {
+            S::Receiving
+        }
         (S::Receiving, E::Verify) => S::Verified,
         (S::Receiving | S::Verified, E::Refuse) => S::Rejected,
         (S::Verified, E::Try) => S::Trial { boots: 0 },
-        (S::Trial { boots }, E::Boot) if boots + 1 < MAX_TRIAL_BOOTS => S::Trial { boots: boots + 1 },
+        (S::Trial { boots }, E::Boot) if boots + 1 < MAX_TRIAL_BOOTS => {
+            S::Trial { boots: boots + 1 }
+        }
         (S::Trial { .. }, E::Boot) => S::Rejected,
         (state, E::Boot) => state,
         (S::Trial { .. }, E::Confirm) => S::Confirmed,
@@ -175,9 +183,7 @@ impl Slots {
                 trial => trial,
             },
             SlotEvent::Confirm => self.trial(),
-            SlotEvent::RollBack => self
-                .trial()
-                .or_else(|| self.previous().and(self.confirmed)),
+            SlotEvent::RollBack => self.trial().or_else(|| self.previous().and(self.confirmed)),
         };
         let side = side.ok_or(Impossible {
             state: self
@@ -224,9 +230,9 @@ mod tests {
     ];
 
     fn after(events: &[SlotEvent]) -> Slots {
-        events
-            .iter()
-            .fold(Slots::default(), |slots, event| slots.apply(*event).unwrap())
+        events.iter().fold(Slots::default(), |slots, event| {
+            slots.apply(*event).unwrap()
+        })
     }
 
     const INSTALL: [SlotEvent; 4] = [
@@ -256,7 +262,10 @@ mod tests {
             assert_eq!(slots.trial(), Some(Side::B));
         }
         slots = slots.apply(SlotEvent::Boot).unwrap();
-        assert_eq!((slots.serving(), slots.state(Side::B)), (Some(Side::A), SlotState::Rejected));
+        assert_eq!(
+            (slots.serving(), slots.state(Side::B)),
+            (Some(Side::A), SlotState::Rejected)
+        );
     }
 
     #[test]

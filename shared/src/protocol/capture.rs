@@ -10,7 +10,10 @@ use crate::limits::MAX_JOINTS;
 use crate::topology::TopologyId;
 
 /// What a pose source tells a device.
-#[expect(clippy::large_enum_variant, reason = "no allocation: messages have a fixed size")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "no allocation: messages have a fixed size"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Capture {
     /// Which skeleton standard the following poses have.
@@ -64,7 +67,10 @@ mod tests {
 
     #[test]
     fn millimetres_survive_the_way() {
-        assert_eq!([1.2344, -0.5, 99.0].map(to_millimetres), [1234, -500, i16::MAX]);
+        assert_eq!(
+            [1.2344, -0.5, 99.0].map(to_millimetres),
+            [1234, -500, i16::MAX]
+        );
         assert_eq!(to_metres([1234, -500, 0]), [1.234, -0.5, 0.0]);
         assert!(to_metres([to_millimetres(f32::NAN), 0, 0])[0].is_nan());
     }

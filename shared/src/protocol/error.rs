@@ -155,7 +155,9 @@ impl WireError {
             Self::ForeignKey => {
                 "the bundle is not signed by a key that the device trusts: sign it with one, or start the device with --trust"
             }
-            Self::Tampered => "the bundle's content does not match its signed manifest: get it again",
+            Self::Tampered => {
+                "the bundle's content does not match its signed manifest: get it again"
+            }
             Self::Truncated => "the bundle ends too early: get it again",
             Self::NotABundle => "the file is not a bundle",
             Self::Incompatible => {

@@ -20,7 +20,9 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn payload(envelope: &Envelope<'_>) -> Vec<u8> {
-    postcard::to_slice(envelope, &mut [0; PAYLOAD_BYTES]).unwrap().to_vec()
+    postcard::to_slice(envelope, &mut [0; PAYLOAD_BYTES])
+        .unwrap()
+        .to_vec()
 }
 
 fn text<const N: usize>(text: &str) -> heapless::String<N> {
@@ -31,53 +33,142 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
     use Message::{Event as E, Request as Q, Response as R};
     let digest = Digest([0xAB; 32]);
     std::vec![
-        ("01050000010103302e31", Q(Request::Hello(Hello {
-            versions: VersionRange { oldest: 1, newest: 1 },
-            software: text("0.1"),
-        }))),
-        ("01050001ababababababababababababababababababababababababababababababababac020700", Q(Request::Offer(Offer { digest, size: 300, model: 7, topology: TopologyId::Kinect20 }))),
-        ("0105000280088486880803616263", Q(Request::Chunk(Chunk { offset: 1024, crc: 0x01020304, data: b"abc" }))),
-        ("01050003abababababababababababababababababababababababababababababababab", Q(Request::Finish(digest))),
+        (
+            "01050000010103302e31",
+            Q(Request::Hello(Hello {
+                versions: VersionRange {
+                    oldest: 1,
+                    newest: 1
+                },
+                software: text("0.1"),
+            }))
+        ),
+        (
+            "01050001ababababababababababababababababababababababababababababababababac020700",
+            Q(Request::Offer(Offer {
+                digest,
+                size: 300,
+                model: 7,
+                topology: TopologyId::Kinect20
+            }))
+        ),
+        (
+            "0105000280088486880803616263",
+            Q(Request::Chunk(Chunk {
+                offset: 1024,
+                crc: 0x01020304,
+                data: b"abc"
+            }))
+        ),
+        (
+            "01050003abababababababababababababababababababababababababababababababab",
+            Q(Request::Finish(digest))
+        ),
         ("01050004", Q(Request::InstallStatus)),
         ("0105000503", Q(Request::Adapt(AdaptCommand::Undo))),
         ("01050006", Q(Request::Counters)),
-        ("010500070100e807", Q(Request::Subscribe(Subscription { recognitions: true, changes: false, counters_every_ms: 1000 }))),
+        (
+            "010500070100e807",
+            Q(Request::Subscribe(Subscription {
+                recognitions: true,
+                changes: false,
+                counters_every_ms: 1000
+            }))
+        ),
         ("01050008", Q(Request::RollBack)),
-        ("0105010001016403302e310107010180804020", R(Response::Welcome(Welcome {
-            version: 1,
-            device: text("d"),
-            software: text("0.1"),
-            model: Some(7),
-            topology: Some(TopologyId::Ntu25),
-            free_bytes: 1 << 20,
-            chunks_ahead: 32,
-        }))),
-        ("01050101801005", R(Response::Progress(Progress { next: 2048, ahead: 5 }))),
-        ("0105010203070114", R(Response::Install(InstallStatus::Trial { model: 7, healthy: 1, needed: 20 }))),
-        ("01050103010103000000000000", R(Response::Adapt(AdaptReport { enabled: true, serving: Serving::Adapted, updates: 3, ..AdaptReport::default() }))),
-        ("0105010401000000000000000000000000000002", R(Response::Counters(Counters { uptime_ms: 1, boots: 2, ..Counters::default() }))),
+        (
+            "0105010001016403302e310107010180804020",
+            R(Response::Welcome(Welcome {
+                version: 1,
+                device: text("d"),
+                software: text("0.1"),
+                model: Some(7),
+                topology: Some(TopologyId::Ntu25),
+                free_bytes: 1 << 20,
+                chunks_ahead: 32,
+            }))
+        ),
+        (
+            "01050101801005",
+            R(Response::Progress(Progress {
+                next: 2048,
+                ahead: 5
+            }))
+        ),
+        (
+            "0105010203070114",
+            R(Response::Install(InstallStatus::Trial {
+                model: 7,
+                healthy: 1,
+                needed: 20
+            }))
+        ),
+        (
+            "01050103010103000000000000",
+            R(Response::Adapt(AdaptReport {
+                enabled: true,
+                serving: Serving::Adapted,
+                updates: 3,
+                ..AdaptReport::default()
+            }))
+        ),
+        (
+            "0105010401000000000000000000000000000002",
+            R(Response::Counters(Counters {
+                uptime_ms: 1,
+                boots: 2,
+                ..Counters::default()
+            }))
+        ),
         ("01050105", R(Response::Done)),
-        ("01050106050908", R(Response::Error(WireError::OlderVersion { floor: 9, offered: 8 }))),
+        (
+            "01050106050908",
+            R(Response::Error(WireError::OlderVersion {
+                floor: 9,
+                offered: 8
+            }))
+        ),
         ("0105010617", R(Response::Error(WireError::Unsupported))),
-        ("010502002801020373697484070100", E(Event::Recognition(Recognition {
-            time_ms: 40,
-            track: 1,
-            class: 2,
-            name: text("sit"),
-            confidence: 900,
-            sure: true,
-            serving: Serving::Base,
-        }))),
-        ("0105020100000000000000000000000000000000", E(Event::Counters(Counters::default()))),
-        ("01050202050d", E(Event::Install(InstallStatus::Rejected(WireError::Tampered)))),
-        ("01050203000000000000000000", E(Event::Adapt(AdaptReport::default()))),
-        ("010502040121010102030601ff", E(Event::Capture(Capture::Pose(WirePose {
-            time_ms: 33,
-            track: 1,
-            joints: [[1, -2, 3]].into_iter().collect(),
-            confidence: [255].into_iter().collect(),
-        })))),
-        ("01050204020122", E(Event::Capture(Capture::End { track: 1, time_ms: 34 }))),
+        (
+            "010502002801020373697484070100",
+            E(Event::Recognition(Recognition {
+                time_ms: 40,
+                track: 1,
+                class: 2,
+                name: text("sit"),
+                confidence: 900,
+                sure: true,
+                serving: Serving::Base,
+            }))
+        ),
+        (
+            "0105020100000000000000000000000000000000",
+            E(Event::Counters(Counters::default()))
+        ),
+        (
+            "01050202050d",
+            E(Event::Install(InstallStatus::Rejected(WireError::Tampered)))
+        ),
+        (
+            "01050203000000000000000000",
+            E(Event::Adapt(AdaptReport::default()))
+        ),
+        (
+            "010502040121010102030601ff",
+            E(Event::Capture(Capture::Pose(WirePose {
+                time_ms: 33,
+                track: 1,
+                joints: [[1, -2, 3]].into_iter().collect(),
+                confidence: [255].into_iter().collect(),
+            })))
+        ),
+        (
+            "01050204020122",
+            E(Event::Capture(Capture::End {
+                track: 1,
+                time_ms: 34
+            }))
+        ),
     ]
 }
 
@@ -93,14 +184,21 @@ fn golden_messages_of_version_1() {
 #[test]
 fn the_largest_chunk_fits_into_a_packet() {
     let data = [0xFF; super::deploy::CHUNK_BYTES];
-    let message = Message::Request(Request::Chunk(Chunk { offset: u32::MAX, crc: u32::MAX, data: &data }));
+    let message = Message::Request(Request::Chunk(Chunk {
+        offset: u32::MAX,
+        crc: u32::MAX,
+        data: &data,
+    }));
     let mut out = [0; PACKET_BYTES];
     assert!(Envelope::new(u32::MAX, message).encode(&mut out).is_ok());
 }
 
 #[test]
 fn another_version_is_told_apart_from_garbage() {
-    assert_eq!(Envelope::decode(&[9, 1, 2]), Err(DecodeError::Version { got: 9 }));
+    assert_eq!(
+        Envelope::decode(&[9, 1, 2]),
+        Err(DecodeError::Version { got: 9 })
+    );
     assert_eq!(Envelope::decode(&[1, 1, 77]), Err(DecodeError::Malformed));
     assert_eq!(Envelope::decode(&[]), Err(DecodeError::Malformed));
 }

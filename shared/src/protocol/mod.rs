@@ -48,7 +48,6 @@ pub struct Envelope<'a> {
 }
 
 /// A request, a response or an event.
-#[expect(clippy::large_enum_variant, reason = "no allocation: messages have a fixed size")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Message<'a> {
     /// Asks the peer for something; answered with exactly one response of the same id.
@@ -104,7 +103,6 @@ pub enum Response {
 }
 
 /// News that nobody answers.
-#[expect(clippy::large_enum_variant, reason = "no allocation: messages have a fixed size")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The device recognised an action.
@@ -179,8 +177,7 @@ impl<'a> Envelope<'a> {
     /// [`PacketError::NoRoom`]: `out` is too small, or a chunk is larger than [`deploy::CHUNK_BYTES`].
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, PacketError> {
         let mut payload = [0; PAYLOAD_BYTES];
-        let payload =
-            postcard::to_slice(self, &mut payload).map_err(|_| PacketError::NoRoom)?;
+        let payload = postcard::to_slice(self, &mut payload).map_err(|_| PacketError::NoRoom)?;
         packet::encode(payload, out)
     }
 }

@@ -83,7 +83,16 @@ mod tests {
         let (types, _) = include_str!("telemetry.rs")
             .split_once("#[cfg(test)]")
             .unwrap();
-        for fractional in ["f32", "f64", "[i", "[u", "Vec<", "WirePose", "pose::", "capture::"] {
+        for fractional in [
+            "f32",
+            "f64",
+            "[i",
+            "[u",
+            "Vec<",
+            "WirePose",
+            "pose::",
+            "capture::",
+        ] {
             assert!(!types.contains(fractional), "{fractional}");
         }
     }

@@ -1,0 +1,337 @@
+//! The seam between the agent (sessions, slots) and the pipeline (windows, encoder, adaptation).
+//!
+//! The pipeline runs on a thread of its own, so that a session never waits for inference or training. Pose events come
+//! through one bounded channel, orders (a new bundle, a command, a question) through another that has priority; between
+//! them, when no pose waits, the thread offers the pipeline idle time. What the pipeline finds goes to the agent as
+//! [`Output`]s.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport};
+use tendon_shared::protocol::error::WireError;
+use tendon_shared::protocol::telemetry::{Counters, Recognition};
+use tokio::sync::{mpsc, oneshot};
+
+/// Orders that may wait for the pipeline's thread.
+const ORDERS: usize = 8;
+
+/// Whether a bundle has proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It serves on trial and may be taken back.
+    Trial,
+    /// It is confirmed.
+    Confirmed,
+}
+
+/// What the pipeline finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// An action was recognised.
+    Recognition(Recognition),
+    /// A window went through the encoder. On trial, a window that is not healthy rolls the bundle back.
+    Window {
+        /// Whether the answer makes sense: every value finite, the encoder without error.
+        healthy: bool,
+    },
+    /// Adaptation changed its state.
+    Adapt(AdaptReport),
+}
+
+/// Whether the pipeline has more to do without new poses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It would use more idle time at once.
+    More,
+    /// It waits for poses.
+    Nothing,
+}
+
+/// Everything from pose events to recognised actions, adaptation included. Calls come from one thread, one at a time.
+pub trait Pipeline: Send + 'static {
+    /// A bundle whose signature was verified.
+    type Bundle: Send + Sync + 'static;
+    /// What a pose source says.
+    type Event: Send + 'static;
+
+    /// Serves `bundle` from now on; called at start, for a trial, and to go back after a failed trial. Adaptation that belongs
+    /// to this bundle's digest may be taken up again.
+    ///
+    /// # Errors
+    /// What is wrong with the bundle; what served before must serve on.
+    fn switch(&mut self, bundle: Arc<Self::Bundle>, standing: Standing) -> Result<(), WireError>;
+
+    /// Takes one event of a pose source.
+    fn take(&mut self, event: Self::Event, output: &mut dyn FnMut(Output));
+
+    /// Uses idle time for one short piece of work (at most about 100 ms), such as an update of the student.
+    fn idle(&mut self, output: &mut dyn FnMut(Output)) -> Idle;
+
+    /// Tells about adaptation or changes it.
+    ///
+    /// # Errors
+    /// [`WireError::NoModel`] or [`WireError::NothingToUndo`].
+    fn command(&mut self, command: AdaptCommand) -> Result<AdaptReport, WireError>;
+
+    /// Adds what it knows to `counters` and leaves the other fields alone.
+    fn count(&self, counters: &mut Counters);
+
+    /// Stores what must survive; the last call.
+    fn close(&mut self);
+}
+
+/// An order to the pipeline's thread.
+enum Order<B> {
+    Switch(Arc<B>, Standing, oneshot::Sender<Result<(), WireError>>),
+    Command(
+        AdaptCommand,
+        oneshot::Sender<Result<AdaptReport, WireError>>,
+    ),
+    Count(oneshot::Sender<Counters>),
+    Close,
+}
+
+/// The agent's end of a running pipeline.
+pub struct Handle<P: Pipeline> {
+    events: mpsc::Sender<P::Event>,
+    orders: mpsc::Sender<Order<P::Bundle>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts `pipeline` on a thread of its own. At most `waiting` events wait for it; what it finds goes to `outputs`.
+///
+/// # Errors
+/// The operating system gives no thread.
+pub fn spawn<P: Pipeline>(
+    mut pipeline: P,
+    waiting: usize,
+    outputs: mpsc::UnboundedSender<Output>,
+) -> std::io::Result<Handle<P>> {
+    let (events, mut event_queue) = mpsc::channel(waiting);
+    let (orders, mut order_queue) = mpsc::channel(ORDERS);
+    let thread = std::thread::Builder::new()
+        .name("pipeline".into())
+        .spawn(move || {
+            work(&mut pipeline, &mut event_queue, &mut order_queue, &outputs);
+            pipeline.close();
+        })?;
+    Ok(Handle {
+        events,
+        orders,
+        thread: Some(thread),
+    })
+}
+
+/// What the thread does next.
+enum Next<P: Pipeline> {
+    Order(Order<P::Bundle>),
+    Event(P::Event),
+    Idle,
+    Close,
+}
+
+fn work<P: Pipeline>(
+    pipeline: &mut P,
+    events: &mut mpsc::Receiver<P::Event>,
+    orders: &mut mpsc::Receiver<Order<P::Bundle>>,
+    outputs: &mpsc::UnboundedSender<Output>,
+) {
+    // Nobody listens any more only when the agent is going down; the thread then ends by `Close`.
+    let mut output = |found| drop(outputs.send(found));
+    let mut idle = Idle::More;
+    loop {
+        match next::<P>(events, orders, idle) {
+            Next::Order(Order::Switch(bundle, standing, answer)) => {
+                drop(answer.send(pipeline.switch(bundle, standing)));
+                idle = Idle::More;
+            }
+            Next::Order(Order::Command(command, answer)) => {
+                drop(answer.send(pipeline.command(command)));
+                idle = Idle::More;
+            }
+            Next::Order(Order::Count(answer)) => {
+                let mut counters = Counters::default();
+                pipeline.count(&mut counters);
+                drop(answer.send(counters));
+            }
+            Next::Event(event) => {
+                pipeline.take(event, &mut output);
+                idle = Idle::More;
+            }
+            Next::Idle => idle = pipeline.idle(&mut output),
+            Next::Order(Order::Close) | Next::Close => return,
+        }
+    }
+}
+
+/// Orders first, then events, then idle work; sleeps when there is none of them.
+fn next<P: Pipeline>(
+    events: &mut mpsc::Receiver<P::Event>,
+    orders: &mut mpsc::Receiver<Order<P::Bundle>>,
+    idle: Idle,
+) -> Next<P> {
+    use std::task::{Context, Poll, Waker};
+    let poll = |context: &mut Context<'_>| match orders.poll_recv(context) {
+        Poll::Ready(Some(order)) => Poll::Ready(Next::Order(order)),
+        Poll::Ready(None) => Poll::Ready(Next::Close),
+        Poll::Pending => match events.poll_recv(context) {
+            Poll::Ready(Some(event)) => Poll::Ready(Next::Event(event)),
+            // The handle holds a sender, so the events end only together with the orders.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        },
+    };
+    let mut poll = poll;
+    if idle == Idle::More {
+        return match poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(next) => next,
+            Poll::Pending => Next::Idle,
+        };
+    }
+    block_on(std::future::poll_fn(poll))
+}
+
+/// Waits for `future` on this thread, without a runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+impl<P: Pipeline> Handle<P> {
+    /// Where pose sources put their events.
+    pub fn events(&self) -> mpsc::Sender<P::Event> {
+        self.events.clone()
+    }
+
+    /// How many events wait.
+    pub fn waiting(&self) -> usize {
+        self.events.max_capacity() - self.events.capacity()
+    }
+
+    /// See [`Pipeline::switch`].
+    ///
+    /// # Errors
+    /// What is wrong with the bundle; [`WireError::Storage`] when the pipeline is gone.
+    pub async fn switch(
+        &self,
+        bundle: Arc<P::Bundle>,
+        standing: Standing,
+    ) -> Result<(), WireError> {
+        self.ask(|answer| Order::Switch(bundle, standing, answer))
+            .await
+            .ok_or(WireError::Storage)?
+    }
+
+    /// See [`Pipeline::command`].
+    ///
+    /// # Errors
+    /// Why not; [`WireError::Storage`] when the pipeline is gone.
+    pub async fn command(&self, command: AdaptCommand) -> Result<AdaptReport, WireError> {
+        self.ask(|answer| Order::Command(command, answer))
+            .await
+            .ok_or(WireError::Storage)?
+    }
+
+    /// See [`Pipeline::count`]; every event that was taken before is counted.
+    pub async fn count(&self) -> Counters {
+        self.ask(Order::Count).await.unwrap_or_default()
+    }
+
+    /// Ends the thread after the work at hand and waits for it, so that everything is stored.
+    pub async fn close(mut self) {
+        drop(self.orders.send(Order::Close).await);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the pipeline was printed by its own thread.
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<T>) -> Order<P::Bundle>,
+    ) -> Option<T> {
+        let (answer, asked) = oneshot::channel();
+        self.orders.send(order(answer)).await.ok()?;
+        asked.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Adds up numbers, and does three pieces of idle work.
+    #[derive(Default)]
+    struct Adder {
+        sum: u64,
+        idle: u32,
+    }
+
+    impl Pipeline for Adder {
+        type Bundle = u64;
+        type Event = u64;
+
+        fn switch(&mut self, bundle: Arc<u64>, _: Standing) -> Result<(), WireError> {
+            self.sum = *bundle;
+            Ok(())
+        }
+
+        fn take(&mut self, event: u64, output: &mut dyn FnMut(Output)) {
+            self.sum += event;
+            output(Output::Window { healthy: true });
+        }
+
+        fn idle(&mut self, _: &mut dyn FnMut(Output)) -> Idle {
+            self.idle += 1;
+            if self.idle < 3 {
+                Idle::More
+            } else {
+                Idle::Nothing
+            }
+        }
+
+        fn command(&mut self, _: AdaptCommand) -> Result<AdaptReport, WireError> {
+            Err(WireError::NoModel)
+        }
+
+        fn count(&self, counters: &mut Counters) {
+            counters.windows = self.sum;
+            counters.updates = self.idle;
+        }
+
+        fn close(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn takes_events_orders_and_idle_time() {
+        let (outputs, mut found) = mpsc::unbounded_channel();
+        let handle = spawn(Adder::default(), 4, outputs).unwrap();
+        handle.switch(Arc::new(10), Standing::Trial).await.unwrap();
+        for event in [1, 2, 3] {
+            handle.events().send(event).await.unwrap();
+        }
+        for _ in 0..3 {
+            assert_eq!(found.recv().await, Some(Output::Window { healthy: true }));
+        }
+        assert_eq!(handle.count().await.windows, 16);
+        assert_eq!(
+            handle.command(AdaptCommand::Report).await,
+            Err(WireError::NoModel)
+        );
+        handle.close().await;
+        assert_eq!(found.recv().await, None);
+    }
+}
