@@ -138,22 +138,22 @@ fn work<P: Pipeline>(
     outputs: &mpsc::UnboundedSender<Output>,
 ) {
     // Nobody listens any more only when the agent is going down; the thread then ends by `Close`.
-    let mut output = |found| drop(outputs.send(found));
+    let mut output = |found| let _ = outputs.send(found);
     let mut idle = Idle::More;
     loop {
         match next::<P>(events, orders, idle) {
             Next::Order(Order::Switch(bundle, standing, answer)) => {
-                drop(answer.send(pipeline.switch(bundle, standing)));
+                let _ = answer.send(pipeline.switch(bundle, standing));
                 idle = Idle::More;
             }
             Next::Order(Order::Command(command, answer)) => {
-                drop(answer.send(pipeline.command(command)));
+                let _ = answer.send(pipeline.command(command));
                 idle = Idle::More;
             }
             Next::Order(Order::Count(answer)) => {
                 let mut counters = Counters::default();
                 pipeline.count(&mut counters);
-                drop(answer.send(counters));
+                let _ = answer.send(counters);
             }
             Next::Event(event) => {
                 pipeline.take(event, &mut output);
@@ -252,10 +252,10 @@ impl<P: Pipeline> Handle<P> {
 
     /// Ends the thread after the work at hand and waits for it, so that everything is stored.
     pub async fn close(mut self) {
-        drop(self.orders.send(Order::Close).await);
+        let _ = self.orders.send(Order::Close).await;
         if let Some(thread) = self.thread.take() {
             // A panic of the pipeline was printed by its own thread.
-            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 
