@@ -2,5 +2,5 @@
 //!
 //! The modules stand in the order in which data passes through them.
 
-/// The seam between the agent and the pipeline, and the pipeline's thread.
+// The seam between the agent and the pipeline, and the pipeline's thread.
 pub mod pipeline;

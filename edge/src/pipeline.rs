@@ -138,7 +138,9 @@ fn work<P: Pipeline>(
     outputs: &mpsc::UnboundedSender<Output>,
 ) {
     // Nobody listens any more only when the agent is going down; the thread then ends by `Close`.
-    let mut output = |found| let _ = outputs.send(found);
+    let mut output = |found| {
+        let _ = outputs.send(found);
+    };
     let mut idle = Idle::More;
     loop {
         match next::<P>(events, orders, idle) {

@@ -39,9 +39,9 @@ pub mod resample;
 pub mod stream;
 // Skeleton standards: joints, bones, parts, mirror pairs, root.
 pub mod topology;
-/// Packets: how messages are cut out of a stream of bytes.
+// Packets: how messages are cut out of a stream of bytes.
 pub mod packet;
-/// Messages between host, device and microcontroller.
+// Messages between host, device and microcontroller.
 pub mod protocol;
-/// The install state machine.
+// The install state machine.
 pub mod slot;
