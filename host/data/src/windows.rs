@@ -1,0 +1,231 @@
+//! Windows: recordings brought to the fixed size that a model sees, all in memory.
+//!
+//! The work itself is [`tendon_shared::normalize`], the same code that runs on the device. A window is small (a tenth of
+//! a recording), so a whole set fits; augmenting happens later, on copies.
+
+use crate::dataset::Dataset;
+use rayon::prelude::*;
+use tendon_shared::normalize::{NormalizeError, NormalizeSpec, normalize};
+use tendon_shared::pose::Presence;
+use tendon_shared::topology::TopologyId;
+
+/// Windows of chosen recordings, in the order of the choice.
+#[derive(Debug, Clone)]
+pub struct WindowSet {
+    /// The skeleton standard.
+    pub topology: TopologyId,
+    /// How the recordings were normalised.
+    pub spec: NormalizeSpec,
+    /// `[window, body, channel = 3, frame, joint]`.
+    pub data: Vec<f32>,
+    /// Which bodies are there, one a window.
+    pub presence: Vec<Presence>,
+    /// Class index, one a window.
+    pub labels: Vec<u16>,
+    /// Person, one a window.
+    pub subjects: Vec<u16>,
+    /// Camera, one a window.
+    pub cameras: Vec<u16>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Digests of the sets that the windows come from.
+    pub digests: Vec<String>,
+}
+
+/// A recording that cannot become a window.
+#[derive(Debug, thiserror::Error)]
+#[error("recording {recording} cannot become a window: {problem}")]
+pub struct WindowError {
+    /// The recording.
+    pub recording: String,
+    /// What is wrong.
+    pub problem: WindowProblem,
+}
+
+/// Why a recording cannot become a window.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowProblem {
+    /// The set has no recording with this number.
+    #[error("the set has only {0} recordings")]
+    NoSuchRecording(usize),
+    /// The normalisation refused it.
+    #[error(transparent)]
+    Normalize(#[from] NormalizeError),
+}
+
+impl WindowSet {
+    /// Makes one window of each of the recordings `indices`, in parallel.
+    ///
+    /// # Errors
+    /// The first recording that cannot become a window.
+    pub fn prepare(
+        dataset: &Dataset,
+        indices: &[usize],
+        spec: &NormalizeSpec,
+    ) -> Result<Self, WindowError> {
+        let count = dataset.len();
+        if let Some(number) = indices.iter().find(|&&number| number >= count) {
+            let problem = WindowProblem::NoSuchRecording(count);
+            return Err(WindowError {
+                recording: format!("number {number}"),
+                problem,
+            });
+        }
+        let topology = dataset.topology();
+        let floats = spec.window_len(topology.topology());
+        if floats == 0 {
+            let problem = NormalizeError::Spec {
+                frames: spec.frames,
+                bodies: spec.bodies,
+            };
+            return Err(WindowError {
+                recording: "(any)".to_owned(),
+                problem: problem.into(),
+            });
+        }
+        let mut data = vec![0.0; indices.len() * floats];
+        let presence = data
+            .par_chunks_mut(floats)
+            .zip(indices)
+            .map(|(window, &number)| {
+                let recording = dataset.recording(number);
+                window_of(topology, spec, recording.bodies, recording.poses, window).map_err(
+                    |error| WindowError {
+                        recording: recording.name.to_owned(),
+                        problem: error.into(),
+                    },
+                )
+            })
+            .collect::<Result<Vec<Presence>, WindowError>>()?;
+        let tags = |tag: fn(&crate::dataset::Recording<'_>) -> u16| {
+            indices
+                .iter()
+                .map(|&number| tag(&dataset.recording(number)))
+                .collect()
+        };
+        Ok(Self {
+            topology,
+            spec: *spec,
+            data,
+            presence,
+            labels: tags(|recording| recording.label),
+            subjects: tags(|recording| recording.subject),
+            cameras: tags(|recording| recording.camera),
+            classes: dataset.classes().to_vec(),
+            digests: vec![dataset.digest().to_owned()],
+        })
+    }
+
+    /// Windows in the set.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no window.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Floats of one window, all bodies.
+    pub fn stride(&self) -> usize {
+        self.spec.window_len(self.topology.topology())
+    }
+
+    /// One window, `[body, channel = 3, frame, joint]`.
+    ///
+    /// # Panics
+    /// When `number` is not below [`Self::len`].
+    pub fn window(&self, number: usize) -> &[f32] {
+        let stride = self.stride();
+        &self.data[number * stride..(number + 1) * stride]
+    }
+}
+
+/// Makes one window; bodies that the window lacks room for are left out, bodies that the recording lacks are absent.
+///
+/// # Shapes
+/// `poses` `[frame, bodies, joint, 3]`, `out` `[spec.bodies, channel = 3, frame, joint]`.
+///
+/// # Errors
+/// When the sizes do not fit.
+pub fn window_of(
+    topology: TopologyId,
+    spec: &NormalizeSpec,
+    bodies: usize,
+    poses: &[f32],
+    out: &mut [f32],
+) -> Result<Presence, NormalizeError> {
+    let topology = topology.topology();
+    let wanted = usize::from(spec.bodies);
+    if bodies == wanted {
+        return normalize(topology, spec, poses, out);
+    }
+    let body = topology.joint_count() * 3;
+    let mut fitted = Vec::with_capacity(poses.len() / bodies.max(1) * wanted);
+    for frame in poses.chunks_exact((bodies * body).max(1)) {
+        let kept = &frame[..bodies.min(wanted) * body];
+        fitted.extend_from_slice(kept);
+        fitted.resize(fitted.len() + (wanted * body - kept.len()), 0.0);
+    }
+    normalize(topology, spec, &fitted, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{kinect_set, moving};
+    use tendon_shared::normalize::Mode;
+
+    const SPEC: NormalizeSpec = NormalizeSpec {
+        mode: Mode::Product,
+        frames: 16,
+        bodies: 1,
+    };
+
+    #[test]
+    fn windows_follow_the_order_of_the_choice() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = kinect_set(
+            folder.path(),
+            &[moving("a", 1, 9), moving("b", 1, 20), moving("c", 1, 30)],
+        );
+        let windows = WindowSet::prepare(&set, &[2, 0], &SPEC).unwrap();
+        assert_eq!((windows.len(), windows.stride()), (2, 3 * 16 * 20));
+        assert_eq!(windows.data.len(), 2 * windows.stride());
+        let one = WindowSet::prepare(&set, &[0], &SPEC).unwrap();
+        assert_eq!(windows.window(1), one.window(0));
+        assert!(windows.window(0).iter().all(|value| value.is_finite()));
+        assert!(windows.window(0).iter().any(|value| *value != 0.0));
+        assert_eq!(windows.digests, [set.digest()]);
+        assert!(
+            windows
+                .presence
+                .iter()
+                .all(|presence| *presence == windows.presence[0])
+        );
+    }
+
+    #[test]
+    fn a_missing_second_body_is_absent_and_a_surplus_one_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = kinect_set(folder.path(), &[moving("one", 1, 12), moving("two", 2, 12)]);
+        let pair = WindowSet::prepare(&set, &[0, 1], &NormalizeSpec { bodies: 2, ..SPEC }).unwrap();
+        let single = WindowSet::prepare(&set, &[0, 1], &SPEC).unwrap();
+        let body = single.stride();
+        assert_eq!(pair.window(0)[..body], *single.window(0));
+        assert!(pair.window(0)[body..].iter().all(|value| *value == 0.0));
+        assert_ne!(pair.presence[0], pair.presence[1]);
+        assert_eq!(single.presence[0], single.presence[1]);
+    }
+
+    #[test]
+    fn an_unknown_number_or_size_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = kinect_set(folder.path(), &[moving("a", 1, 9)]);
+        let error = WindowSet::prepare(&set, &[1], &SPEC).unwrap_err();
+        assert!(matches!(error.problem, WindowProblem::NoSuchRecording(1)));
+        let error =
+            WindowSet::prepare(&set, &[0], &NormalizeSpec { frames: 0, ..SPEC }).unwrap_err();
+        assert!(matches!(error.problem, WindowProblem::Normalize(_)));
+    }
+}
