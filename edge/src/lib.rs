@@ -2,5 +2,10 @@
 //!
 //! The modules stand in the order in which data passes through them.
 
+// Pose events from a pose estimator.
+pub mod capture;
+// Windows out of pose events.
+pub mod window;
+
 // The seam between the agent and the pipeline, and the pipeline's thread.
 pub mod pipeline;
