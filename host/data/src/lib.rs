@@ -5,6 +5,7 @@
 //! [`windows`] makes the fixed-size input of a model.
 
 pub mod dataset;
+pub mod import;
 pub mod recording;
 pub mod split;
 pub mod windows;
