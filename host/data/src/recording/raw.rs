@@ -7,7 +7,7 @@ use tendon_shared::topology::TopologyId;
 pub const MAX_FRAMES: usize = 1 << 18;
 
 /// Bodies of one recording.
-pub const MAX_BODIES: usize = tendon_shared::limits::MAX_BODIES;
+pub(crate) const MAX_BODIES: usize = tendon_shared::limits::MAX_BODIES;
 
 /// One performance at its native rate, owned.
 #[derive(Debug, Clone, PartialEq)]
