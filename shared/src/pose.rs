@@ -1,6 +1,8 @@
 //! One frame of one person, and which bodies of a window are there.
 //!
-//! Coordinates are metres in the camera's frame: x to the right, y up, z away from the camera.
+//! Coordinates are metres in the camera's frame, right-handed as Kinects record them: y up, z away from the camera, and x
+//! such that a person who faces the camera has the right hand at larger x. An estimator whose x grows the other way must
+//! negate it, or left and right are exchanged.
 
 use crate::limits::{MAX_BODIES, MAX_COORDINATE, MAX_JOINTS};
 use serde::{Deserialize, Serialize};

@@ -130,11 +130,12 @@ fn table(from: TopologyId, to: TopologyId) -> Option<&'static [Mix]> {
     }
 }
 
-/// The head is between the ears; a hand lies a quarter of a forearm beyond the wrist, a foot's centre a tenth of a shank
-/// below the ankle (proportions of an adult; COCO has neither joint).
+/// The spine lies a sixth of the trunk above the hips (measured on NW-UCLA); the head is between the ears; a hand lies a
+/// quarter of a forearm beyond the wrist, a foot's centre a tenth of a shank below the ankle (proportions of an adult;
+/// COCO has none of these joints).
 const COCO17_TO_KINECT20: &[Mix] = &[
     &[(11, 0.5), (12, 0.5)],
-    &[(5, 0.15), (6, 0.15), (11, 0.35), (12, 0.35)],
+    &[(5, 0.085), (6, 0.085), (11, 0.415), (12, 0.415)],
     &[(5, 0.5), (6, 0.5)],
     &[(3, 0.5), (4, 0.5)],
     &[(5, 1.0)],
