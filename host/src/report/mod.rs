@@ -5,17 +5,21 @@
 //! literal colours cannot do that). All text is escaped here and nowhere else. A page loads nothing from anywhere.
 
 mod bars;
+mod dataset_page;
 mod line;
 mod matrix;
 mod reliability;
 mod scale;
+mod skeleton;
 mod svg;
 mod table;
 
 pub use bars::{Bar, bars};
+pub use dataset_page::dataset_page;
 pub use line::{Series, lines};
 pub use matrix::matrix;
 pub use reliability::{Bin, reliability};
+pub use skeleton::{Clip, skeletons};
 pub use svg::{Svg, escape};
 pub use table::Table;
 

@@ -5,6 +5,7 @@
 #![no_std]
 
 mod geometry;
+mod wire;
 
 /// A device has nowhere to unwind to.
 #[panic_handler]
@@ -14,5 +15,5 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// Calls everything, so that nothing is left out of the library.
 pub fn touch() -> bool {
-    geometry::touch()
+    geometry::touch() && wire::touch()
 }

@@ -1,8 +1,8 @@
 //! The embedded data set: articulated bodies that perform everyday actions before several cameras.
 //!
 //! Demo and tests need recordings that everybody has. A performance is keyframes of joint angles (`action.rs`), bent by the
-//! style of a person (`person.rs`), played as a motion ([`motion`]), turned into joints by forward kinematics ([`body`]),
-//! seen by a camera (`camera.rs`) and spoiled as a depth sensor spoils it ([`sensor`]). Every camera sees the same
+//! style of a person (`person.rs`), played as a motion (`motion.rs`), turned into joints by forward kinematics (`body.rs`),
+//! seen by a camera (`camera.rs`) and spoiled as a depth sensor spoils it (`sensor.rs`). Every camera sees the same
 //! performance at the same time. Everything follows from one seed, in the same bits on every target, and each recording
 //! can be made alone. It is no model of real recordings: numbers measured on it say that the path works, not how well.
 
