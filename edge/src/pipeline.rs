@@ -5,10 +5,11 @@
 //! them, when no pose waits, the thread offers the pipeline idle time. What the pipeline finds goes to the agent as
 //! [`Output`]s.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport};
+use tendon_shared::protocol::capture::Capture;
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::telemetry::{Counters, Recognition};
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,8 @@ pub enum Output {
     },
     /// Adaptation changed its state.
     Adapt(AdaptReport),
+    /// From here on a new bundle serves. The pipeline's thread says this, the pipeline itself never does.
+    Serves(Standing),
 }
 
 /// Whether the pipeline has more to do without new poses.
@@ -52,15 +55,18 @@ pub enum Idle {
 pub trait Pipeline: Send + 'static {
     /// A bundle whose signature was verified.
     type Bundle: Send + Sync + 'static;
-    /// What a pose source says.
-    type Event: Send + 'static;
+    /// What a pose source says, locally or over a link.
+    type Event: From<Capture> + Send + 'static;
 
-    /// Serves `bundle` from now on; called at start, for a trial, and to go back after a failed trial. Adaptation that belongs
-    /// to this bundle's digest may be taken up again.
+    /// Serves `bundle` from now on; called at start, for a trial, to go back after a failed trial, and once more with the same
+    /// bundle when its trial ended well. Adaptation that belongs to this bundle may be taken up again.
     ///
     /// # Errors
     /// What is wrong with the bundle; what served before must serve on.
     fn switch(&mut self, bundle: Arc<Self::Bundle>, standing: Standing) -> Result<(), WireError>;
+
+    /// Serves nothing from now on: a first bundle failed its trial.
+    fn clear(&mut self);
 
     /// Takes one event of a pose source.
     fn take(&mut self, event: Self::Event, output: &mut dyn FnMut(Output));
@@ -88,6 +94,7 @@ enum Order<B> {
         AdaptCommand,
         oneshot::Sender<Result<AdaptReport, WireError>>,
     ),
+    Clear,
     Count(oneshot::Sender<Counters>),
     Close,
 }
@@ -96,7 +103,7 @@ enum Order<B> {
 pub struct Handle<P: Pipeline> {
     events: mpsc::Sender<P::Event>,
     orders: mpsc::Sender<Order<P::Bundle>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Starts `pipeline` on a thread of its own. At most `waiting` events wait for it; what it finds goes to `outputs`.
@@ -119,7 +126,7 @@ pub fn spawn<P: Pipeline>(
     Ok(Handle {
         events,
         orders,
-        thread: Some(thread),
+        thread: Mutex::new(Some(thread)),
     })
 }
 
@@ -145,13 +152,18 @@ fn work<P: Pipeline>(
     loop {
         match next::<P>(events, orders, idle) {
             Next::Order(Order::Switch(bundle, standing, answer)) => {
-                let _ = answer.send(pipeline.switch(bundle, standing));
+                let switched = pipeline.switch(bundle, standing);
+                if switched.is_ok() {
+                    output(Output::Serves(standing));
+                }
+                let _ = answer.send(switched);
                 idle = Idle::More;
             }
             Next::Order(Order::Command(command, answer)) => {
                 let _ = answer.send(pipeline.command(command));
                 idle = Idle::More;
             }
+            Next::Order(Order::Clear) => pipeline.clear(),
             Next::Order(Order::Count(answer)) => {
                 let mut counters = Counters::default();
                 pipeline.count(&mut counters);
@@ -218,11 +230,6 @@ impl<P: Pipeline> Handle<P> {
         self.events.clone()
     }
 
-    /// How many events wait.
-    pub fn waiting(&self) -> usize {
-        self.events.max_capacity() - self.events.capacity()
-    }
-
     /// See [`Pipeline::switch`].
     ///
     /// # Errors
@@ -252,10 +259,26 @@ impl<P: Pipeline> Handle<P> {
         self.ask(Order::Count).await.unwrap_or_default()
     }
 
+    /// See [`Pipeline::clear`].
+    pub async fn clear(&self) {
+        // A pipeline that is gone serves nothing either.
+        let _ = self.orders.send(Order::Clear).await;
+    }
+
+    /// Waits until every event that was put in before has been taken.
+    pub async fn drain(&self) {
+        // All places are free only when no event waits; the count is answered after the last event was taken.
+        if let Ok(places) = self.events.reserve_many(self.events.max_capacity()).await {
+            drop(places);
+            self.count().await;
+        }
+    }
+
     /// Ends the thread after the work at hand and waits for it, so that everything is stored.
-    pub async fn close(mut self) {
+    pub async fn close(&self) {
         let _ = self.orders.send(Order::Close).await;
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread {
             // A panic of the pipeline was printed by its own thread.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
@@ -282,17 +305,28 @@ mod tests {
         idle: u32,
     }
 
+    /// A number to add.
+    struct Number(u64);
+
+    impl From<Capture> for Number {
+        fn from(_: Capture) -> Self {
+            Self(0)
+        }
+    }
+
     impl Pipeline for Adder {
         type Bundle = u64;
-        type Event = u64;
+        type Event = Number;
 
         fn switch(&mut self, bundle: Arc<u64>, _: Standing) -> Result<(), WireError> {
             self.sum = *bundle;
             Ok(())
         }
 
-        fn take(&mut self, event: u64, output: &mut dyn FnMut(Output)) {
-            self.sum += event;
+        fn clear(&mut self) {}
+
+        fn take(&mut self, event: Number, output: &mut dyn FnMut(Output)) {
+            self.sum += event.0;
             output(Output::Window { healthy: true });
         }
 
@@ -323,8 +357,10 @@ mod tests {
         let handle = spawn(Adder::default(), 4, outputs).unwrap();
         handle.switch(Arc::new(10), Standing::Trial).await.unwrap();
         for event in [1, 2, 3] {
-            handle.events().send(event).await.unwrap();
+            handle.events().send(Number(event)).await.unwrap();
         }
+        handle.drain().await;
+        assert_eq!(found.recv().await, Some(Output::Serves(Standing::Trial)));
         for _ in 0..3 {
             assert_eq!(found.recv().await, Some(Output::Window { healthy: true }));
         }
@@ -333,6 +369,7 @@ mod tests {
             handle.command(AdaptCommand::Report).await,
             Err(WireError::NoModel)
         );
+        handle.close().await;
         handle.close().await;
         assert_eq!(found.recv().await, None);
     }

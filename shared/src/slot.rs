@@ -47,6 +47,8 @@ pub enum SlotEvent {
     Confirm,
     /// The trial failed, or an operator wants the bundle gone.
     RollBack,
+    /// The device is stopped in good order, so that the next start tells nothing about the bundle.
+    Stop,
 }
 
 /// The event cannot happen in this state.
@@ -88,7 +90,8 @@ pub const fn next(state: SlotState, event: SlotEvent) -> Result<SlotState, Impos
             S::Trial { boots: boots + 1 }
         }
         (S::Trial { .. }, E::Boot) => S::Rejected,
-        (state, E::Boot) => state,
+        (S::Trial { .. }, E::Stop) => S::Trial { boots: 0 },
+        (state, E::Boot | E::Stop) => state,
         (S::Trial { .. }, E::Confirm) => S::Confirmed,
         (S::Trial { .. } | S::Confirmed, E::RollBack) => S::Rejected,
         (state, event) => return Err(Impossible { state, event }),
@@ -178,7 +181,7 @@ impl Slots {
         let side = match event {
             SlotEvent::Begin => self.target(),
             SlotEvent::Verify | SlotEvent::Refuse | SlotEvent::Try => self.incoming(),
-            SlotEvent::Boot => match self.trial() {
+            SlotEvent::Boot | SlotEvent::Stop => match self.trial() {
                 None => return Ok(self),
                 trial => trial,
             },
@@ -219,7 +222,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const EVENTS: [SlotEvent; 7] = [
+    const EVENTS: [SlotEvent; 8] = [
         SlotEvent::Begin,
         SlotEvent::Verify,
         SlotEvent::Refuse,
@@ -227,6 +230,7 @@ mod tests {
         SlotEvent::Boot,
         SlotEvent::Confirm,
         SlotEvent::RollBack,
+        SlotEvent::Stop,
     ];
 
     fn after(events: &[SlotEvent]) -> Slots {
@@ -266,6 +270,19 @@ mod tests {
             (slots.serving(), slots.state(Side::B)),
             (Some(Side::A), SlotState::Rejected)
         );
+    }
+
+    #[test]
+    fn orderly_restarts_do_not_end_a_trial() {
+        let mut slots = after(&INSTALL[..3]);
+        for _ in 0..10 {
+            slots = slots
+                .apply(SlotEvent::Boot)
+                .unwrap()
+                .apply(SlotEvent::Stop)
+                .unwrap();
+        }
+        assert_eq!(slots.trial(), Some(Side::A));
     }
 
     #[test]

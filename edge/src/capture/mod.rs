@@ -9,6 +9,7 @@ pub mod framing;
 pub mod line;
 pub mod reader;
 pub mod source;
+pub mod wire;
 
 use tendon_shared::pose::Pose;
 use tendon_shared::topology::TopologyId;
