@@ -8,3 +8,5 @@ pub mod atomic;
 pub mod evaluate;
 /// HTML pages with inline SVG plots.
 pub mod report;
+/// Recordings as the live stream that a device would see.
+pub mod replay;

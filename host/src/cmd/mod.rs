@@ -1,5 +1,6 @@
 //! The subcommands of `tendon`, one a file.
 
+mod replay;
 mod topologies;
 
 /// Teaches cameras in homes to recognise what people do, from skeletons alone.
@@ -12,6 +13,7 @@ pub(crate) struct Tendon {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Replay(replay::Args),
     Topologies(topologies::Args),
 }
 
@@ -19,6 +21,7 @@ impl Tendon {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Replay(args) => replay::run(args),
             Command::Topologies(args) => topologies::run(args),
         }
     }
