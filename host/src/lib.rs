@@ -4,6 +4,8 @@
 
 /// Files that are whole or absent.
 pub mod atomic;
+/// Devices: where tensors live.
+pub mod backend;
 /// What an encoder or a classifier is worth on people and cameras it has not seen.
 pub mod evaluate;
 /// HTML pages with inline SVG plots.

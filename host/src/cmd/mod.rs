@@ -1,5 +1,6 @@
 //! The subcommands of `tendon`, one a file.
 
+mod eval;
 mod replay;
 mod topologies;
 
@@ -13,6 +14,7 @@ pub(crate) struct Tendon {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Eval(Box<eval::Args>),
     Replay(replay::Args),
     Topologies(topologies::Args),
 }
@@ -21,6 +23,7 @@ impl Tendon {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Eval(args) => eval::run(*args),
             Command::Replay(args) => replay::run(args),
             Command::Topologies(args) => topologies::run(args),
         }

@@ -43,6 +43,8 @@ pub struct Provenance {
     pub preprocessing_version: u32,
     /// Digest of the run's configuration.
     pub config_digest: String,
+    /// The stage before, for weights that did not start from scratch.
+    pub base: Option<Box<Provenance>>,
 }
 
 /// What stands beside the weights in an encoder file.
@@ -54,6 +56,8 @@ pub struct Description {
     pub normalize: NormalizeSpec,
     /// Class names in the classifier's order; empty without a classifier.
     pub classes: Vec<String>,
+    /// Softmax temperature of the classifier, chosen on held-out persons.
+    pub temperature: Option<f64>,
     /// Where the weights come from.
     pub provenance: Provenance,
 }
@@ -127,12 +131,15 @@ pub fn encode(encoder: &StGcn, classifier: Option<&Linear>, description: &Descri
                 .map(|(name, values)| (format!("classifier.{name}"), values)),
         );
     }
-    let metadata = BTreeMap::from([
+    let mut metadata = BTreeMap::from([
         ("config".to_string(), text(&description.config)),
         ("normalize".to_string(), text(&description.normalize)),
         ("classes".to_string(), text(&description.classes)),
         ("provenance".to_string(), text(&description.provenance)),
     ]);
+    if let Some(temperature) = description.temperature {
+        metadata.insert("temperature".to_string(), text(&temperature));
+    }
     container::encode(&tensors, &metadata)
 }
 
@@ -146,6 +153,7 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Loaded, WeightsError> {
     let description = Description {
         normalize: entry(&metadata, "normalize")?,
         classes: entry(&metadata, "classes")?,
+        temperature: metadata.contains_key("temperature").then(|| entry(&metadata, "temperature")).transpose()?,
         provenance: entry(&metadata, "provenance")?,
         config: config.clone(),
     };
@@ -268,6 +276,7 @@ mod tests {
                 bodies: 1,
             },
             classes: vec!["sit".to_string(), "stand".to_string()],
+            temperature: Some(1.5),
             provenance: Provenance {
                 method: "test".to_string(),
                 ..Provenance::default()

@@ -1,0 +1,32 @@
+//! `tendon eval`: what an encoder or a classifier is worth on people and cameras it has not seen.
+
+mod baselines;
+mod common;
+mod finetune;
+mod knn;
+mod probe;
+
+/// Evaluate an encoder, or finetune it to a classifier.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    protocol: Protocol,
+}
+
+#[derive(clap::Subcommand)]
+enum Protocol {
+    Probe(probe::Args),
+    Knn(knn::Args),
+    Finetune(finetune::Args),
+    Baselines(baselines::Args),
+}
+
+/// Runs one protocol.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    match args.protocol {
+        Protocol::Probe(args) => probe::run(&args),
+        Protocol::Knn(args) => knn::run(&args),
+        Protocol::Finetune(args) => finetune::run(&args),
+        Protocol::Baselines(args) => baselines::run(&args),
+    }
+}

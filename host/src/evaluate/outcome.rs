@@ -1,0 +1,316 @@
+//! What an evaluation found, as a file for programs and a page for people.
+
+use super::metrics::Metrics;
+use crate::report::{Bar, Page, Series, Table, bars, lines, matrix, reliability};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::Path;
+
+/// Everything `tendon eval` writes to `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `probe`, `knn`, `finetune` or `baselines`.
+    pub protocol: String,
+    /// The set's file.
+    pub data: String,
+    /// Digest of the set.
+    pub digest: String,
+    /// The split, by name or as text.
+    pub split: String,
+    /// Training persons that were held out to choose with.
+    pub held_out: Vec<u16>,
+    /// The encoder's file, or nothing when training began from scratch.
+    pub encoder: Option<String>,
+    /// The seed.
+    pub seed: u64,
+    /// The settings.
+    pub config: serde_json::Value,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// What held-out persons chose, for finetuning.
+    #[serde(default)]
+    pub choice: Option<Choice>,
+    /// What happened over the epochs.
+    pub curves: Vec<Curve>,
+    /// Figures of each classifier.
+    pub results: Vec<Found>,
+    /// What the reader should know before quoting a figure.
+    pub notes: Vec<String>,
+    /// Wall time, seconds.
+    pub seconds: f64,
+}
+
+/// What was chosen by held-out persons, for the final training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Epochs to train.
+    pub epochs: usize,
+    /// Softmax temperature.
+    pub temperature: f64,
+}
+
+/// Figures of one classifier on one set of windows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// What was evaluated on what, such as "test, last epoch".
+    pub name: String,
+    /// Whether these are the windows of the test side.
+    pub test: bool,
+    /// The figures.
+    pub metrics: Metrics,
+}
+
+/// A quantity over the epochs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The figure it belongs to, such as "loss".
+    pub figure: String,
+    /// Its name in that figure.
+    pub name: String,
+    /// A value an epoch, from epoch 1; absent where it was not measured.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Outcome {
+    /// One line a result.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let mut table = Table::new(&[
+            "evaluated",
+            "windows",
+            "top-1",
+            "top-5",
+            "mean class",
+            "NLL",
+            "ECE raw",
+            "ECE",
+            "temperature",
+        ]);
+        for Found { name, metrics, .. } in &self.results {
+            table.row(&[
+                name.clone(),
+                metrics.windows.to_string(),
+                percent(metrics.top1),
+                percent(metrics.top5),
+                percent(metrics.mean_class),
+                format!("{:.3}", metrics.nll),
+                percent(metrics.ece_uncalibrated),
+                percent(metrics.ece),
+                format!("{:.2}", metrics.temperature),
+            ]);
+        }
+        table
+    }
+
+    /// The page with all plots.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        let mut page = Page::new(&format!("Evaluation: {} on {}", self.protocol, self.split));
+        page.paragraph(&format!(
+            "Set {} (digest {}), encoder {}, held-out training subjects {:?}, seed {}, {:.0} s.",
+            self.data,
+            self.digest.get(..16).unwrap_or(&self.digest),
+            self.encoder.as_deref().unwrap_or("none"),
+            self.held_out,
+            self.seed,
+            self.seconds
+        ));
+        for note in &self.notes {
+            page.warning(note);
+        }
+        page.heading("Result").table(&self.table());
+        self.add_curves(&mut page);
+        if let Some(main) = self
+            .results
+            .iter()
+            .rev()
+            .find(|found| found.test)
+            .or(self.results.last())
+        {
+            add_details(&mut page, main, &self.classes);
+        }
+        page.heading("Settings");
+        let mut settings = Table::new(&["setting", "value"]);
+        flatten("", &self.config, &mut settings);
+        page.table(&settings);
+        page
+    }
+
+    /// Writes `result.json` and `report.html` into a folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
+        crate::atomic::write(&folder.join("result.json"), &json)?;
+        self.page().write(&folder.join("report.html"))
+    }
+
+    fn add_curves(&self, page: &mut Page) {
+        let mut figures: Vec<&str> = Vec::new();
+        for curve in &self.curves {
+            if !figures.contains(&curve.figure.as_str()) {
+                figures.push(&curve.figure);
+            }
+        }
+        if !figures.is_empty() {
+            page.heading("Training");
+        }
+        for figure in figures {
+            let series: Vec<Series> = self
+                .curves
+                .iter()
+                .filter(|curve| curve.figure == figure)
+                .map(Curve::series)
+                .collect();
+            page.figure(&lines("epoch", figure, &series), "");
+        }
+    }
+}
+
+impl Curve {
+    fn series(&self) -> Series {
+        let point =
+            |(index, value): (usize, &Option<f64>)| ((index + 1) as f64, value.unwrap_or(f64::NAN));
+        Series::new(
+            &self.name,
+            self.values.iter().enumerate().map(point).collect(),
+        )
+    }
+}
+
+/// Plots of the result that matters most.
+fn add_details(page: &mut Page, found: &Found, classes: &[String]) {
+    let metrics = &found.metrics;
+    page.heading(&format!("In detail: {}", found.name));
+    let caption = format!(
+        "Calibration after temperature {:.2}: ECE {}",
+        metrics.temperature,
+        percent(metrics.ece)
+    );
+    page.figure(&reliability(&metrics.reliability), &caption);
+    let per_class: Vec<Bar> = metrics
+        .per_class
+        .iter()
+        .map(|count| Bar {
+            name: count.class.clone(),
+            value: f64::from(count.right) / f64::from(count.total),
+            note: format!("{} of {}", count.right, count.total),
+        })
+        .collect();
+    page.figure(&bars(&per_class), "Share of each class that was recognised");
+    page.figure(
+        &matrix(classes, &metrics.confusion),
+        "Confusion matrix; a darker cell is a larger share of its row",
+    );
+    let mut table = Table::new(&["confidence at least", "windows accepted", "of these right"]);
+    for at in &metrics.selective {
+        let accuracy = at.accuracy.map_or_else(|| "-".to_owned(), percent);
+        table.row(&[
+            format!("{:.2}", at.threshold),
+            percent(at.coverage),
+            accuracy,
+        ]);
+    }
+    page.table(&table);
+}
+
+/// Adds every leaf of a JSON value as a row.
+fn flatten(prefix: &str, value: &serde_json::Value, table: &mut Table) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let name = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                flatten(&name, value, table);
+            }
+        }
+        leaf => {
+            table.row(&[prefix.to_owned(), leaf.to_string()]);
+        }
+    }
+}
+
+/// A share as a percentage with one decimal.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    if share.is_finite() {
+        format!("{:.1} %", share * 100.0)
+    } else {
+        "-".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::metrics::Predictions;
+
+    pub(crate) fn example() -> Outcome {
+        let classes: Vec<String> = ["sit", "<wave>", "walk"].map(str::to_owned).into();
+        let logits = vec![
+            2.0, 0.1, 0.0, 0.2, 1.0, 0.3, 0.4, 0.9, 0.1, 0.0, 0.1, 3.0, 0.5, 0.2, 0.1,
+        ];
+        let predictions = Predictions::new(3, logits, vec![0, 1, 0, 2, 0]);
+        Outcome {
+            protocol: "finetune".into(),
+            data: "set.safetensors".into(),
+            digest: "00".repeat(32),
+            split: "nw-ucla-view1".into(),
+            held_out: vec![8, 9, 10],
+            encoder: None,
+            seed: 0,
+            config: serde_json::json!({"epochs": 2, "augment": {"shear": 0.1}}),
+            choice: Some(Choice {
+                epochs: 2,
+                temperature: 1.3,
+            }),
+            curves: vec![Curve {
+                figure: "loss".into(),
+                name: "training".into(),
+                values: vec![Some(2.0), Some(1.4), None, Some(0.7)],
+            }],
+            results: vec![Found {
+                name: "test".into(),
+                test: true,
+                metrics: Metrics::compute(&predictions, &classes, 1.3),
+            }],
+            classes,
+            notes: vec!["a note".into()],
+            seconds: 3.0,
+        }
+    }
+
+    #[test]
+    fn result_survives_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        example().write(folder.path()).unwrap();
+        let read: Outcome =
+            serde_json::from_slice(&std::fs::read(folder.path().join("result.json")).unwrap())
+                .unwrap();
+        assert_eq!(
+            (&read.curves, &read.choice),
+            (&example().curves, &example().choice)
+        );
+        let (read, written) = (&read.results[0].metrics, &example().results[0].metrics);
+        assert_eq!(
+            (&read.confusion, &read.per_class),
+            (&written.confusion, &written.per_class)
+        );
+        assert!((read.ece - written.ece).abs() < 1e-12);
+    }
+
+    #[test]
+    fn page_shows_curves_matrix_and_settings() {
+        let html = example().page().html();
+        assert!(
+            html.contains("augment.shear")
+                && html.contains("Confusion matrix")
+                && html.contains("&lt;wave&gt;")
+        );
+        assert!(!html.contains("<wave>"));
+    }
+}
