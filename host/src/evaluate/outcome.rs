@@ -228,6 +228,16 @@ fn flatten(prefix: &str, value: &serde_json::Value, table: &mut Table) {
                 flatten(&name, value, table);
             }
         }
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
+            for (index, value) in items.iter().enumerate() {
+                flatten(&format!("{prefix}.{}", index + 1), value, table);
+            }
+        }
+        serde_json::Value::Number(number) if number.is_f64() => {
+            // A value that was an f32 would show the digits of its rounding.
+            let rounded = number.as_f64().map_or(0.0, |value| value as f32);
+            table.row(&[prefix.to_owned(), rounded.to_string()]);
+        }
         leaf => {
             table.row(&[prefix.to_owned(), leaf.to_string()]);
         }

@@ -12,3 +12,6 @@ pub mod train;
 pub use config::{ConfigError, FinetuneConfig, Refit, Rule, Scratch};
 pub use schedule::Schedule;
 pub use train::{Epoch, Progress, Run, Trained, predict_both, redropped, train};
+
+#[cfg(test)]
+mod tests;
