@@ -18,9 +18,9 @@
         return x === x ? (c * x + s * z).toFixed(1) + " " + y.toFixed(1) : null;
       };
       paths.forEach((path, i) => {
-        const base = player.at * size + Math.floor(i / 5) * joints * 3;
+        const base = player.at * size + Math.floor(i / parts.length) * joints * 3;
         let d = "";
-        for (const [child, parent] of parts[i % 5]) {
+        for (const [child, parent] of parts[i % parts.length]) {
           const a = point(base + parent * 3), b = point(base + child * 3);
           if (a && b) d += "M" + a + "L" + b;
         }

@@ -21,10 +21,10 @@ const SIZE: (f64, f64) = (180.0, 220.0);
 
 /// Share of the coordinates at either end that does not count for the picture's scale, so that a joint that flies off does
 /// not shrink the person.
-const OUTLIERS: f64 = 0.01;
+const OUTLIERS: f64 = 0.002;
 
-/// Classes of torso, left arm, right arm, left leg, right leg: left is blue and green, right orange and purple.
-const PART_CLASSES: [&str; 5] = ["s5", "s0", "s1", "s2", "s3"];
+/// Classes of torso, left arm, right arm, left leg, right leg and head: left is blue and green, right orange and purple.
+const CLASSES: [&str; 6] = ["s5", "s0", "s1", "s2", "s3", "head s5"];
 
 /// A recording to show.
 #[derive(Debug, Clone, Copy)]
@@ -56,13 +56,14 @@ pub fn skeletons(clips: &[Clip<'_>]) -> String {
 fn figure(clip: &Clip<'_>) -> String {
     let topology = clip.topology.topology();
     let film = Film::new(topology, clip);
+    let groups = groups(topology);
     let (width, height) = SIZE;
     let mut html = format!(
         "<figure class=\"skeleton\" data-fps=\"{:.2}\" data-joints=\"{}\" data-bodies=\"{}\" data-bones=\"{}\" data-poses=\"{}\">",
         film.fps,
         topology.joint_count(),
         film.bodies,
-        bones_by_part(topology),
+        bones_text(&groups),
         film.encode()
     );
     let _ = write!(
@@ -72,8 +73,8 @@ fn figure(clip: &Clip<'_>) -> String {
         -height / 2.0
     );
     for body in 0..film.bodies {
-        for (part, class) in PART_CLASSES.into_iter().enumerate() {
-            let path = film.path(topology, film.frames.len() / 2, body, part);
+        for (bones, class) in groups.iter().zip(CLASSES) {
+            let path = film.path(bones, film.frames.len() / 2, body);
             let _ = write!(html, "<path class=\"limb {class}\" d=\"{path}\"/>");
         }
     }
@@ -85,31 +86,32 @@ fn figure(clip: &Clip<'_>) -> String {
     html
 }
 
-/// Part of a bone: that of its child.
-fn part_of(topology: &Topology, child: u8) -> usize {
-    topology
-        .parts
-        .iter()
-        .position(|part| part.joints.contains(&child))
-        .unwrap_or(0)
+/// Bones (child, parent) of each class; a bone belongs to the part of its child, and the head is a bone without length.
+fn groups(topology: &Topology) -> [Vec<(u8, u8)>; CLASSES.len()] {
+    let mut groups: [Vec<(u8, u8)>; CLASSES.len()] = Default::default();
+    for bone in topology.bones {
+        let part = topology
+            .parts
+            .iter()
+            .position(|part| part.joints.contains(&bone.0));
+        groups[part.unwrap_or(0)].push(*bone);
+    }
+    let head = ["head", "nose"]
+        .into_iter()
+        .find_map(|name| topology.joint(name));
+    groups[CLASSES.len() - 1].extend(head.map(|joint| (joint as u8, joint as u8)));
+    groups
 }
 
-/// `child-parent` pairs, comma-separated, parts separated by semicolons.
-fn bones_by_part(topology: &Topology) -> String {
-    let of_part = |part: usize| {
-        let bones = topology
-            .bones
+/// `child-parent` pairs, comma-separated, groups separated by semicolons.
+fn bones_text(groups: &[Vec<(u8, u8)>]) -> String {
+    let text = |bones: &Vec<(u8, u8)>| {
+        let pairs = bones
             .iter()
-            .filter(|bone| part_of(topology, bone.0) == part);
-        bones
-            .map(|(child, parent)| format!("{child}-{parent}"))
-            .collect::<Vec<_>>()
-            .join(",")
+            .map(|(child, parent)| format!("{child}-{parent}"));
+        pairs.collect::<Vec<_>>().join(",")
     };
-    (0..PART_CLASSES.len())
-        .map(of_part)
-        .collect::<Vec<_>>()
-        .join(";")
+    groups.iter().map(text).collect::<Vec<_>>().join(";")
 }
 
 /// A clip in the picture's units: origin in the middle, y down, x as the camera sees it; absent joints are nothing.
@@ -165,7 +167,7 @@ impl Film {
         let extent = ranges.map(|(low, high)| high - low);
         // Turned about the vertical, depth becomes width.
         let width = extent[0].hypot(extent[2]).max(1e-9);
-        let scale = (SIZE.0 * 0.92 / width).min(SIZE.1 * 0.88 / extent[1].max(1e-9));
+        let scale = (SIZE.0 * 0.92 / width).min(SIZE.1 * 0.86 / extent[1].max(1e-9));
         for joint in frames.iter_mut().flatten().flatten() {
             for (value, centre) in joint.iter_mut().zip(centre) {
                 *value = (*value - centre) * scale;
@@ -199,8 +201,8 @@ impl Film {
         text
     }
 
-    /// The bones of one part of one body as an SVG path.
-    fn path(&self, topology: &Topology, frame: usize, body: usize, part: usize) -> String {
+    /// Bones of one body as an SVG path.
+    fn path(&self, bones: &[(u8, u8)], frame: usize, body: usize) -> String {
         let joint = |index: u8| {
             *self
                 .frames
@@ -208,11 +210,7 @@ impl Film {
                 .get(body * self.joints + usize::from(index))?
         };
         let mut path = String::new();
-        for &(child, parent) in topology
-            .bones
-            .iter()
-            .filter(|bone| part_of(topology, bone.0) == part)
-        {
+        for &(child, parent) in bones {
             if let (Some(from), Some(to)) = (joint(parent), joint(child)) {
                 let _ = write!(
                     path,
@@ -260,8 +258,8 @@ mod tests {
         let mut broken = whole.clone();
         broken[..3].fill(f32::NAN);
         let bones = |html: &str| html.matches('M').count() - SCRIPT.matches('M').count();
-        assert_eq!(bones(&clip(&whole, "")), 14);
-        assert_eq!(bones(&clip(&broken, "")), 13);
+        assert_eq!(bones(&clip(&whole, "")), 14 + 1, "bones and head");
+        assert_eq!(bones(&clip(&broken, "")), 13, "neither head nor neck");
     }
 
     #[test]
@@ -293,9 +291,9 @@ mod tests {
     #[test]
     fn every_topology_has_all_its_bones_in_the_player() {
         for id in TopologyId::ALL {
-            let text = bones_by_part(id.topology());
-            assert_eq!(text.matches('-').count(), id.topology().bones.len());
-            assert_eq!(text.split(';').count(), 5);
+            let text = bones_text(&groups(id.topology()));
+            assert_eq!(text.matches('-').count(), id.topology().bones.len() + 1);
+            assert_eq!(text.split(';').count(), CLASSES.len());
         }
     }
 }

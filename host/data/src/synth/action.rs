@@ -285,11 +285,25 @@ pub(super) const ACTIONS: &[Action] = &[
             },
             Key {
                 at: 0.7,
-                posture: &[(Lean, 48.0), (Stoop, 25.0), (Nod, 15.0), (Back, 0.08)],
+                posture: &[
+                    (Lean, 48.0),
+                    (Stoop, 25.0),
+                    (Nod, 15.0),
+                    (Back, 0.08),
+                    (MainArmForward, 55.0),
+                    (OtherArmForward, 55.0),
+                ],
             },
             Key {
                 at: 1.1,
-                posture: &[(Lean, 48.0), (Stoop, 25.0), (Nod, 15.0), (Back, 0.08)],
+                posture: &[
+                    (Lean, 48.0),
+                    (Stoop, 25.0),
+                    (Nod, 15.0),
+                    (Back, 0.08),
+                    (MainArmForward, 55.0),
+                    (OtherArmForward, 55.0),
+                ],
             },
             Key {
                 at: 1.8,

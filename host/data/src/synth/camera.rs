@@ -19,7 +19,7 @@ pub(super) const CAMERAS: &[Mount] = &[
     },
     Mount {
         yaw: 60.0,
-        pitch: 22.0,
+        pitch: 18.0,
         distance: 3.4,
     },
     Mount {

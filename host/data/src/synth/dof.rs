@@ -53,6 +53,19 @@ pub(super) enum Dof {
     OtherKnee,
 }
 
+impl Dof {
+    /// Those that exist on both sides: main, other.
+    pub(super) const SIDES: [(Self, Self); 7] = [
+        (Self::MainArmForward, Self::OtherArmForward),
+        (Self::MainArmSide, Self::OtherArmSide),
+        (Self::MainArmTurn, Self::OtherArmTurn),
+        (Self::MainElbow, Self::OtherElbow),
+        (Self::MainLegForward, Self::OtherLegForward),
+        (Self::MainLegSide, Self::OtherLegSide),
+        (Self::MainKnee, Self::OtherKnee),
+    ];
+}
+
 /// Degrees of freedom.
 pub(super) const DOFS: usize = Dof::OtherKnee as usize + 1;
 

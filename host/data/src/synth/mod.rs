@@ -11,6 +11,7 @@ mod body;
 mod camera;
 mod dice;
 mod dof;
+mod export;
 mod motion;
 mod person;
 mod sensor;
@@ -18,6 +19,8 @@ mod store;
 mod vector;
 pub mod write_ntu;
 pub mod write_ucla;
+
+pub use export::{ExportError, ExportFormat};
 
 use crate::recording::RawRecording;
 use dice::Dice;

@@ -134,15 +134,7 @@ fn rests(before: &[(Dof, f32)], action: &Action) -> bool {
 fn exchanged(posture: &Posture) -> Posture {
     use Dof::*;
     let mut other = *posture;
-    for (main, side) in [
-        (MainArmForward, OtherArmForward),
-        (MainArmSide, OtherArmSide),
-        (MainArmTurn, OtherArmTurn),
-        (MainElbow, OtherElbow),
-        (MainLegForward, OtherLegForward),
-        (MainLegSide, OtherLegSide),
-        (MainKnee, OtherKnee),
-    ] {
+    for (main, side) in Dof::SIDES {
         other[main] = posture[side];
         other[side] = posture[main];
     }

@@ -81,6 +81,10 @@ impl Person {
         for factor in &mut reach.0 {
             *factor = dice.between(0.62, 1.15);
         }
+        // Both sides of a person reach about as far.
+        for (main, other) in Dof::SIDES {
+            reach[other] = 0.7 * reach[main] + 0.3 * reach[other];
+        }
         Self {
             build,
             habit,

@@ -84,7 +84,7 @@ fn a_seed_gives_the_same_bits_on_every_target() {
     };
     assert_eq!(
         (digest(0), digest(1)),
-        (5_068_225_302_697_708_751, 9_403_428_984_152_505_766)
+        (1_246_119_253_661_068_188, 11_091_802_217_911_386_483)
     );
 }
 
@@ -172,7 +172,8 @@ fn windows(spec: &SynthSpec, mode: Mode, camera: usize) -> Vec<(Vec<f32>, u16, u
 }
 
 /// A nearest neighbour taught by seven persons before camera 1 knows three others there, and fewer of them before camera
-/// 2: the gap that adaptation is to close. Measured when written: 0.93 and 0.75.
+/// 2: the gap that adaptation is to close. Measured when written,
+/// over five seeds with three takes: 0.96 and 0.71 (0.83 with the taught persons among those before camera 2).
 #[test]
 fn actions_can_be_told_apart_and_another_camera_makes_it_harder() {
     let spec = SynthSpec {
