@@ -29,6 +29,8 @@ extern crate std;
 
 // Every capacity, checked against each other at compile time.
 pub mod limits;
+// What a bundle contains and needs: the part that is signed.
+pub mod manifest;
 // From raw poses to a window: the file that prevents train/serve skew.
 pub mod normalize;
 // One frame of one person, and which bodies of a window are there.
