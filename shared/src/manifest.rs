@@ -94,9 +94,9 @@ impl TensorEntry {
     /// Length in bytes; nothing when it does not fit 64 bits.
     #[must_use]
     pub fn byte_len(&self) -> Option<u64> {
-        let dims = self.shape.iter().map(|dim| u64::from(*dim));
-        let elements = dims.fold(Some(1_u64), |product, dim| product?.checked_mul(dim));
-        elements?.checked_mul(self.element.bytes() as u64)
+        let element = self.element.bytes() as u64;
+        let mut dims = self.shape.iter().map(|dim| u64::from(*dim));
+        dims.try_fold(element, u64::checked_mul)
     }
 }
 

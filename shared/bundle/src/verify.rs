@@ -12,7 +12,7 @@ use std::path::Path;
 use tendon_engine::Spec;
 use tendon_shared::limits::AXES;
 use tendon_shared::manifest::{ElementType, Manifest, ManifestError, TensorEntry};
-use tendon_shared::normalize::{Mode, PREPROCESSING_VERSION};
+use tendon_shared::normalize::PREPROCESSING_VERSION;
 use tendon_shared::topology::TopologyId;
 
 /// Bytes of the largest bundle that is accepted.
@@ -189,10 +189,6 @@ fn fits(manifest: &Manifest, spec: &Spec) -> Result<(), VerifyError> {
     ensure(
         spec.classes == manifest.classes.len(),
         "the encoder has another number of classes",
-    )?;
-    ensure(
-        spec.body_mask || normalize.mode == Mode::Paper,
-        "product mode leaves absent bodies out",
     )?;
 
     let is = |entry: Option<&TensorEntry>, element: ElementType, rest: &[usize]| {

@@ -98,7 +98,7 @@ fn block(block: &BlockTables, joints: usize, input: &[Vec<Vec<i64>>]) -> Vec<Vec
 }
 
 /// Returns trunk features, pooled sums and logits of a window with one body.
-pub fn run(tables: &EncoderTables, window: &[f32]) -> (Vec<i8>, Vec<i32>, Vec<i32>) {
+pub(crate) fn run(tables: &EncoderTables, window: &[f32]) -> (Vec<i8>, Vec<i32>, Vec<i32>) {
     let quantize = |joint: usize, frame: usize, channel: usize| {
         let value = window[(channel * tables.frames + frame) * tables.joints + joint];
         let index = joint * tables.channels + channel;
