@@ -274,7 +274,7 @@ mod tests {
             let (features, logits) = tail.forward(tail.dequantize(&trunks, dims, &device));
             let (features, logits) = (values(features), values(logits));
             let wrong = (error(&features, &embeddings), error(&logits, &scores));
-            assert!(wrong.0 < 0.05 && wrong.1 < 0.15, "seed {seed}: {wrong:?}");
+            assert!(wrong.0 < 0.08 && wrong.1 < 0.15, "seed {seed}: {wrong:?}");
             let rows = logits.chunks(spec.classes).zip(scores.chunks(spec.classes));
             let agreed = rows.filter(|(a, b)| largest(a) == largest(b)).count();
             assert!(agreed >= WINDOWS - 2, "seed {seed}: {agreed} of {WINDOWS}");
