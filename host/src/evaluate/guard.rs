@@ -61,6 +61,74 @@ fn trained_on(text: &str) -> Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tendon_data::dataset::{DatasetWriter, SetInfo};
+    use tendon_data::recording::RawRecording;
+    use tendon_shared::topology::TopologyId;
+
+    /// Two recordings, from camera 1 and from camera 2.
+    fn dataset(folder: &std::path::Path) -> Dataset {
+        let path = folder.join("set.safetensors");
+        let info = SetInfo {
+            topology: TopologyId::Kinect20,
+            classes: vec!["wave".into()],
+            source: "test".into(),
+            terms: String::new(),
+        };
+        let mut writer = DatasetWriter::create(&path, info).unwrap();
+        for camera in [1u16, 2] {
+            let recording = RawRecording {
+                name: format!("camera{camera}"),
+                poses: vec![f32::from(camera); 60],
+                frames: 1,
+                bodies: 1,
+                label: 0,
+                subject: 1,
+                camera,
+                setup: 0,
+                repetition: 1,
+                fps: 30.0,
+            };
+            writer.push(&recording).unwrap();
+        }
+        writer.finish().unwrap();
+        Dataset::open(&path).unwrap()
+    }
+
+    #[test]
+    fn refuses_what_any_stage_was_trained_on_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = dataset(folder.path());
+        let stage = |digest: &str, split: &str, base: Option<Provenance>| Provenance {
+            data_digest: digest.into(),
+            split: split.into(),
+            base: base.map(Box::new),
+            ..Provenance::default()
+        };
+        let own = dataset.digest();
+        let seen = stage(own, "cameras=1", None);
+        assert_eq!(check(&seen, &dataset, &[1]), Ok(()));
+        let overlap = check(&seen, &dataset, &[0, 1]).unwrap_err();
+        assert_eq!(
+            (overlap.count, overlap.total, overlap.example.as_str()),
+            (1, 2, "camera1")
+        );
+        assert_eq!(
+            check(&stage("another set", "all", None), &dataset, &[0, 1]),
+            Ok(())
+        );
+        assert_eq!(
+            check(&stage("another set", "all", Some(seen)), &dataset, &[0])
+                .unwrap_err()
+                .count,
+            1
+        );
+        assert_eq!(
+            check(&stage(own, "lost", None), &dataset, &[0, 1])
+                .unwrap_err()
+                .count,
+            2
+        );
+    }
 
     #[test]
     fn a_stage_is_read_as_selection_as_split_or_as_everything() {

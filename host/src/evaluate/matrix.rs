@@ -122,7 +122,8 @@ impl Standard {
         }
         let scale = mean.iter().zip(&square).map(|(mean, square)| {
             let spread = (square - mean * mean).max(0.0).sqrt();
-            if spread > 1e-6 {
+            // Less is the rounding of f32; an untrained encoder's features are small but not constant.
+            if spread > 1e-6 * mean.abs() + 1e-20 {
                 (1.0 / spread) as f32
             } else {
                 1.0
@@ -157,6 +158,16 @@ mod tests {
         assert_eq!(
             Standard::measure(&features).apply(&features).values,
             vec![-1.0, 0.0, 1.0, 0.0]
+        );
+    }
+
+    #[test]
+    fn tiny_columns_are_scaled_too() {
+        let features = Features::new(1, vec![1e-9, 3e-9], vec![0, 1], 2).unwrap();
+        let scaled = Standard::measure(&features).apply(&features).values;
+        assert!(
+            (scaled[0] + 1.0).abs() < 1e-4 && (scaled[1] - 1.0).abs() < 1e-4,
+            "{scaled:?}"
         );
     }
 
