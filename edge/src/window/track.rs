@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use tendon_shared::limits::MAX_WINDOW_FRAMES;
-use tendon_shared::pose::Pose;
+use tendon_shared::pose::{Pose, is_present};
 
 /// A ring of poses, oldest first.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Track {
             self.overrun = true;
         }
         let present = |index: usize, joint: &[f32; 3]| {
-            *joint != [0.0; 3]
+            is_present(joint)
                 && pose
                     .confidence
                     .get(index)

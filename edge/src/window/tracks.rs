@@ -90,9 +90,12 @@ impl Tracks {
             return None;
         }
         self.counts.poses += 1;
-        let Policy::Sliding { span_ms, hop_ms } = self.config.policy else {
+        if self.config.policy != Policy::Sliding {
             return None;
-        };
+        }
+        let WindowConfig {
+            span_ms, hop_ms, ..
+        } = self.config;
         track.forget_before(pose.time_ms.saturating_sub(span_ms));
         if !track.due(span_ms, hop_ms) {
             return None;
@@ -175,6 +178,8 @@ mod tests {
         Tracks::new(
             WindowConfig {
                 policy,
+                span_ms: 1_000,
+                hop_ms: 300,
                 max_tracks: 2,
                 min_poses: 3,
                 ..WindowConfig::default()
@@ -185,10 +190,7 @@ mod tests {
 
     #[test]
     fn slides_over_the_track_by_the_hop() {
-        let mut tracks = tracks(Policy::Sliding {
-            span_ms: 1_000,
-            hop_ms: 300,
-        });
+        let mut tracks = tracks(Policy::Sliding);
         let ends: Vec<(u64, u64)> = (0..20)
             .filter_map(|step| tracks.push(&event(step * 100, 7)))
             .map(|cut| (cut.start_ms, cut.end_ms))

@@ -1,0 +1,581 @@
+//! Adaptation to one home with one bundle: takes recognised windows, works in pieces, says which tail serves.
+
+use super::config::AdaptConfig;
+use super::features::Features;
+use super::flat;
+use super::gate::{Gate, Refusal};
+use super::guard::{Guard, Judgement, Scores};
+use super::journal::{Journal, Lecture, Record};
+use super::memory::{Entry, Memory};
+use super::model::{Model, Prediction};
+use super::optimiser::Optimiser;
+use super::recent::{Compared, Recent};
+use super::source::SourceBuffer;
+use super::state::{Facts, State, StateError};
+use super::update::{Lectern, Piece, Pupils, Step, Summary};
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use tendon_model::augment::random::generator;
+use tendon_shared::pose::Presence;
+
+/// Windows that may wait to be looked at; the oldest gives way.
+const INBOX: usize = 32;
+/// Stream of random numbers for restoring weights; views use the window's number.
+const RESTORE_STREAM: u64 = 1;
+
+/// What a bundle brings for adaptation.
+pub struct Base {
+    /// Digest of the bundle.
+    pub digest: String,
+    /// Its tail.
+    pub model: Model,
+    /// Its source buffer.
+    pub source: SourceBuffer,
+    /// Its prior over classes; sums to 1.
+    pub prior: Vec<f32>,
+    /// Its classes' names.
+    pub classes: Vec<String>,
+}
+
+/// Where adaptation keeps its files; nothing is kept without.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The state.
+    pub state: Option<PathBuf>,
+    /// The journal.
+    pub journal: Option<PathBuf>,
+}
+
+/// A window as adaptation takes it. It has no label.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Its track.
+    pub track: u64,
+    /// When it ended, milliseconds.
+    pub end_ms: u64,
+    /// Share of joints seen, 0..=1.
+    pub quality: f32,
+    /// Which bodies are there.
+    pub presence: Presence,
+    /// The normalised window, `[body, 3, frame, joint]`; forgotten once its strong view is made.
+    pub data: Vec<f32>,
+    /// Trunk features of the window itself.
+    pub weak: Features,
+}
+
+/// Counters of adaptation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AdaptCounts {
+    /// Windows that passed the gate.
+    pub accepted: u64,
+    /// Windows that the teacher was not sure about.
+    pub unsure: u64,
+    /// Windows with too few joints.
+    pub poor: u64,
+    /// Windows that were not looked at, because more came than idle time allowed.
+    pub dropped: u64,
+    /// Updates in all.
+    pub updates: u64,
+    /// Times that a file could not be written.
+    pub write_errors: u64,
+}
+
+/// What a piece of work led to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// There is nothing to do.
+    Nothing,
+    /// There is more to do.
+    More,
+    /// An update is over.
+    Updated(Box<Record>),
+}
+
+/// The stages of an update.
+enum Stage {
+    Rest,
+    Step(Box<Step>),
+    Judge(Box<Compared>),
+}
+
+/// Adaptation's state and rules.
+pub struct Adapter {
+    config: AdaptConfig,
+    seed: u64,
+    base: Base,
+    learning: burn::tensor::Device,
+    base_weights: Vec<f32>,
+    base_tail: tendon_model::tail::Tail,
+    pupils: Pupils,
+    gate: Gate,
+    guard: Guard,
+    memory: Memory,
+    recent: Recent,
+    journal: Journal,
+    places: Places,
+    inbox: VecDeque<Observed>,
+    stage: Stage,
+    summary: Summary,
+    taught: Vec<Lecture>,
+    steps_left: usize,
+    fresh: usize,
+    idle_left: usize,
+    windows: u64,
+    newest_ms: u64,
+    enabled: bool,
+    paused: bool,
+    compared: Vec<(u64, u16, u16)>,
+    counts: AdaptCounts,
+}
+
+impl Adapter {
+    /// Begins with the shipped tail, or where the stored state of the same bundle left off. The second value says why a stored
+    /// state was not taken.
+    #[must_use]
+    pub fn new(
+        base: Base,
+        config: AdaptConfig,
+        places: Places,
+        seed: u64,
+    ) -> (Self, Option<StateError>) {
+        let base_weights = base.model.base_weights();
+        let base_tail = base.model.tail(&base_weights);
+        let classes = base.classes.len();
+        let pupils = Pupils {
+            student: base_weights.clone(),
+            teacher: base_weights.clone(),
+            tail: base_tail.clone(),
+            optimiser: Optimiser::new(&config.student, base_weights.len()),
+            updates: 0,
+        };
+        let mut adapter = Self {
+            learning: super::device::learning(),
+            pupils,
+            gate: Gate::new(config.gate.clone(), classes),
+            guard: Guard::default(),
+            memory: Memory::new(config.memory),
+            recent: Recent::new(config.guard.recent),
+            journal: Journal::new(places.journal.clone()),
+            inbox: VecDeque::with_capacity(INBOX),
+            stage: Stage::Rest,
+            summary: Summary::default(),
+            taught: Vec::new(),
+            steps_left: 0,
+            fresh: 0,
+            idle_left: 0,
+            windows: 0,
+            newest_ms: 0,
+            enabled: config.enabled,
+            paused: false,
+            compared: Vec::new(),
+            counts: AdaptCounts::default(),
+            config,
+            seed,
+            base,
+            base_weights,
+            base_tail,
+            places,
+        };
+        let refused = adapter.resume().err();
+        (adapter, refused)
+    }
+
+    /// Whether windows are learnt from.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Turns learning on or off; a tail that serves keeps serving. Stored at once.
+    pub fn enable(&mut self, enabled: bool) {
+        self.enabled = enabled;
+        self.save();
+    }
+
+    /// Whether the adapted tail answers.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.guard.serves() && self.pupils.updates > 0
+    }
+
+    /// Updates of the tail since it was made.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        self.pupils.updates
+    }
+
+    /// The guard's memory.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Windows in memory.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn counts(&self) -> AdaptCounts {
+        self.counts
+    }
+
+    /// Windows observed in all: the number of the next one.
+    #[must_use]
+    pub fn observed(&self) -> u64 {
+        self.windows
+    }
+
+    /// Learns nothing from now on and stores nothing of it: for measuring.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// The windows of the latest comparison: number, class of the shipped and of the adapted tail.
+    #[must_use]
+    pub fn compared(&self) -> &[(u64, u16, u16)] {
+        &self.compared
+    }
+
+    /// What the adapted tail says about a window.
+    #[must_use]
+    pub fn predict(&self, features: &Features) -> Option<Prediction> {
+        self.base
+            .model
+            .predict(&self.pupils.tail, std::iter::once(features))
+            .pop()
+    }
+
+    /// Accuracy of base and adapted tail on the bundle's source buffer, 0..=1.
+    #[must_use]
+    pub fn source_accuracy(&self) -> (f32, f32) {
+        let accuracy = |tail| {
+            let said = self
+                .base
+                .model
+                .predict(tail, self.base.source.features().iter());
+            let right = said
+                .iter()
+                .zip(self.base.source.labels())
+                .filter(|(said, label)| said.class == **label);
+            right.count() as f32 / self.base.source.len().max(1) as f32
+        };
+        (accuracy(&self.base_tail), accuracy(&self.pupils.tail))
+    }
+
+    /// Takes a window that was recognised. Cheap: it is only looked at in [`Self::work`].
+    pub fn observe(&mut self, observed: Observed) {
+        if !self.enabled || self.paused {
+            return;
+        }
+        if observed.weak.values().is_empty() {
+            // Nobody is in it: it keeps its number, so that numbers follow the stream.
+            self.windows += 1;
+            return;
+        }
+        if self.inbox.len() >= INBOX {
+            self.inbox.pop_front();
+            self.windows += 1;
+            self.counts.dropped += 1;
+        }
+        self.inbox.push_back(observed);
+    }
+
+    /// Does one short piece of work. `strong` gives the trunk features of a window's strong view; its first argument chooses
+    /// the random numbers, one for each window.
+    pub fn work(&mut self, strong: impl FnOnce(u64, &mut Observed) -> Option<Features>) -> Work {
+        if !self.enabled {
+            return Work::Nothing;
+        }
+        match std::mem::replace(&mut self.stage, Stage::Rest) {
+            Stage::Step(step) => self.step(step),
+            Stage::Judge(compared) => self.judge(compared),
+            Stage::Rest => match self.inbox.pop_front() {
+                Some(mut observed) => {
+                    let window = self.windows;
+                    self.windows += 1;
+                    if let Some(strong) = strong(window, &mut observed) {
+                        self.look_at(window, observed, strong);
+                    }
+                    Work::More
+                }
+                None => self.use_idle_time(),
+            },
+        }
+    }
+
+    /// Forgets everything learnt: the shipped tail serves. Returns whether there was anything.
+    pub fn undo(&mut self) -> bool {
+        let learnt = self.pupils.updates > 0 || !self.memory.entries().is_empty();
+        self.discard();
+        self.memory = Memory::new(self.config.memory);
+        self.gate = Gate::new(self.config.gate.clone(), self.base.classes.len());
+        self.save();
+        learnt
+    }
+
+    /// Stores what must survive.
+    pub fn save(&mut self) {
+        let Some(path) = &self.places.state else {
+            return;
+        };
+        let adapted = self.pupils.updates > 0;
+        let state = State {
+            base: self.base.digest.clone(),
+            facts: Facts {
+                enabled: self.enabled,
+                updates: self.pupils.updates,
+                total_updates: self.counts.updates,
+                windows: self.windows,
+                gate: self.gate.counts().to_vec(),
+                guard: self.guard.clone(),
+            },
+            teacher: if adapted {
+                self.pupils.teacher.clone()
+            } else {
+                Vec::new()
+            },
+            student: if adapted {
+                self.pupils.student.clone()
+            } else {
+                Vec::new()
+            },
+            memory: self.memory.entries().to_vec(),
+        };
+        if state.save(path, self.base.model.shape()).is_err() {
+            self.counts.write_errors += 1;
+        }
+    }
+
+    fn resume(&mut self) -> Result<(), StateError> {
+        let Some(path) = &self.places.state else {
+            return Ok(());
+        };
+        let shape = self.base.model.shape();
+        let Some(state) = State::load(path, &self.base.digest, shape, self.base_weights.len())?
+        else {
+            return Ok(());
+        };
+        let classes = self.base.classes.len();
+        self.enabled = state.facts.enabled && self.config.enabled;
+        self.windows = state.facts.windows;
+        self.counts.updates = state.facts.total_updates;
+        self.gate.resume(&state.facts.gate);
+        self.guard = state.facts.guard;
+        for entry in state
+            .memory
+            .into_iter()
+            .filter(|entry| usize::from(entry.label) < classes)
+        {
+            self.memory.insert(entry);
+        }
+        if state.teacher.is_empty() {
+            self.guard.reset();
+        } else {
+            self.pupils.updates = state.facts.updates.max(1);
+            self.pupils.tail = self.base.model.tail(&state.teacher);
+            self.pupils.teacher = state.teacher;
+            self.pupils.student = state.student;
+        }
+        Ok(())
+    }
+
+    /// Names a window, lets the gate decide, keeps it for the guard; begins an update when enough have come.
+    fn look_at(&mut self, window: u64, observed: Observed, strong: Features) {
+        let model = &self.base.model;
+        self.newest_ms = self.newest_ms.max(observed.end_ms);
+        let views = [&observed.weak, &strong];
+        let base = model.predict(&self.base_tail, views.into_iter());
+        let Some(named) = self.predict(&observed.weak) else {
+            return;
+        };
+        let accepted = self
+            .gate
+            .check(named.class, named.confidence, observed.quality);
+        self.gate.learn(named.class, named.confidence);
+        self.recent.push(window, [&observed.weak, &strong], base);
+        match accepted {
+            Ok(()) => self.counts.accepted += 1,
+            Err(Refusal::Unsure) => self.counts.unsure += 1,
+            Err(Refusal::Quality) => self.counts.poor += 1,
+        }
+        if accepted.is_err() {
+            return;
+        }
+        self.memory.insert(Entry {
+            window,
+            track: observed.track,
+            end_ms: observed.end_ms,
+            label: named.class,
+            confidence: named.confidence,
+            quality: observed.quality,
+            signature: observed.weak.signature(self.base.model.shape()),
+            weak: observed.weak,
+            strong,
+        });
+        self.fresh += 1;
+        if self.fresh >= self.config.accumulate {
+            self.fresh = 0;
+            self.idle_left = self.config.idle_steps;
+            self.begin(self.config.steps);
+        }
+    }
+
+    fn use_idle_time(&mut self) -> Work {
+        if self.idle_left == 0 || self.memory.entries().len() < self.config.student.batch {
+            return Work::Nothing;
+        }
+        let steps = self.idle_left.min(self.config.steps);
+        self.idle_left -= steps;
+        self.begin(steps);
+        Work::More
+    }
+
+    fn begin(&mut self, steps: usize) {
+        self.summary = Summary::default();
+        self.taught.clear();
+        self.steps_left = steps;
+        self.next_step();
+    }
+
+    fn next_step(&mut self) {
+        self.steps_left = self.steps_left.saturating_sub(1);
+        let turn = self
+            .counts
+            .updates
+            .wrapping_mul(64)
+            .wrapping_add(self.steps_left as u64);
+        let picked = self.memory.pick(self.config.student.batch, turn);
+        self.stage = Stage::Step(Box::new(Step::new(
+            picked,
+            &self.base.source,
+            &self.config.student,
+            turn,
+        )));
+    }
+
+    fn step(&mut self, mut step: Box<Step>) -> Work {
+        let lectern = Lectern {
+            model: &self.base.model,
+            learning: &self.learning,
+            base: &self.base_weights,
+            source: &self.base.source,
+            prior: &self.base.prior,
+            gate: &self.gate,
+            config: &self.config,
+        };
+        let mut rng = generator(
+            self.seed,
+            RESTORE_STREAM,
+            self.counts.updates,
+            self.steps_left as u64,
+        );
+        if step.work(&mut self.pupils, &lectern, &mut self.summary, &mut rng) == Piece::More {
+            self.stage = Stage::Step(step);
+            return Work::More;
+        }
+        let name = |label: u16| {
+            self.base
+                .classes
+                .get(usize::from(label))
+                .cloned()
+                .unwrap_or_default()
+        };
+        self.taught.extend(step.picks().iter().map(|pick| Lecture {
+            window: pick.entry.window,
+            track: pick.entry.track,
+            end_ms: pick.entry.end_ms,
+            label: pick.label,
+            name: name(pick.label),
+            confidence: pick.confidence,
+        }));
+        if self.steps_left > 0 {
+            self.next_step();
+        } else if self.summary.made > 0 {
+            self.pupils.updates += 1;
+            self.counts.updates += 1;
+            self.stage = Stage::Judge(Box::new(Compared::new(&self.recent, &self.base.source)));
+        }
+        Work::More
+    }
+
+    fn judge(&mut self, mut compared: Box<Compared>) -> Work {
+        if compared.work(
+            &self.base.model,
+            &self.base_tail,
+            &self.pupils.tail,
+            self.config.micro_batch,
+        ) {
+            self.stage = Stage::Judge(compared);
+            return Work::More;
+        }
+        let (scores, disagreement): ((Scores, Scores), f32) = compared.scores(&self.base.source);
+        let judgement = self.guard.judge(
+            &self.config.guard,
+            self.pupils.updates,
+            compared.windows(),
+            scores,
+            disagreement,
+        );
+        self.compared = compared.classes().collect();
+        let record = self.record(judgement);
+        if judgement.discarded {
+            self.discard();
+        }
+        if self.journal.append(&record).is_err() {
+            self.counts.write_errors += 1;
+        }
+        if self
+            .counts
+            .updates
+            .is_multiple_of(self.config.save_every.max(1))
+            || judgement.discarded
+        {
+            self.save();
+        }
+        Work::Updated(Box::new(record))
+    }
+
+    fn record(&mut self, judgement: Judgement) -> Record {
+        Record {
+            update: self.counts.updates,
+            time_ms: self.newest_ms,
+            steps: self.summary.made,
+            skipped: self.summary.skipped,
+            loss: self.summary.loss,
+            gradient_norm: self.summary.gradient_norm,
+            agreement: self.summary.agreement,
+            decay: self.summary.decay,
+            windows: std::mem::take(&mut self.taught),
+            guard: Some(judgement),
+        }
+    }
+
+    /// Goes back to the shipped tail; the memory stays.
+    fn discard(&mut self) {
+        self.stage = Stage::Rest;
+        self.pupils = Pupils {
+            student: self.base_weights.clone(),
+            teacher: self.base_weights.clone(),
+            tail: self.base_tail.clone(),
+            optimiser: Optimiser::new(&self.config.student, self.base_weights.len()),
+            updates: 0,
+        };
+        self.guard.reset();
+        self.idle_left = 0;
+    }
+}
+
+/// How far the adapted weights are from the shipped ones: the norm of the difference over the norm of the shipped ones.
+#[must_use]
+pub fn distance(adapter: &Adapter) -> f32 {
+    let norm = |values: &mut dyn Iterator<Item = f32>| {
+        values.map(|value| value * value).sum::<f32>().sqrt()
+    };
+    let pairs = adapter.pupils.teacher.iter().zip(&adapter.base_weights);
+    norm(&mut pairs.map(|(new, old)| new - old))
+        / norm(&mut flat::weights(&adapter.base_tail).into_iter()).max(1e-9)
+}

@@ -1,0 +1,245 @@
+//! Decides, without labels, whether the adapted tail may serve.
+//!
+//! Both tails are judged on the same recent windows and on the bundle's labelled source buffer. The adapted tail serves
+//! only while its estimate is not below the shipped tail's, it has not lost accuracy on the source, and it does not
+//! disagree with the shipped tail everywhere. Otherwise the shipped tail serves and the adapted one is discarded.
+//!
+//! The estimate is the mean of two signs of accuracy that need no labels: *consistency* (weak and strong view of a window get
+//! the same class) and *prototype agreement* (the class is also that of the nearest class mean of the source buffer).
+
+use super::config::GuardConfig;
+use serde::{Deserialize, Serialize};
+
+/// What was seen of one tail, shares 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Recent windows whose weak and strong view get the same class.
+    pub consistency: f32,
+    /// Recent windows whose class is that of the nearest source prototype.
+    pub prototype: f32,
+    /// Mean calibrated confidence on recent windows.
+    pub confidence: f32,
+    /// Accuracy on the source buffer.
+    pub source: f32,
+}
+
+impl Scores {
+    /// The label-free estimate of accuracy, 0..=1.
+    #[must_use]
+    pub fn estimate(&self) -> f32 {
+        (self.consistency + self.prototype) / 2.0
+    }
+}
+
+/// Why the guard decided as it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The adapted tail serves.
+    Serve,
+    /// Too few recent windows to compare; the shipped tail serves, learning goes on.
+    TooFew,
+    /// The estimate fell below the shipped tail's.
+    BelowBase,
+    /// Accuracy on the source buffer was lost.
+    SourceLost,
+    /// Both tails disagree too often.
+    Disagrees,
+}
+
+/// One comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Updates made when it was judged.
+    pub update: u64,
+    /// Recent windows compared.
+    pub windows: usize,
+    /// The shipped tail.
+    pub base: Scores,
+    /// The adapted tail.
+    pub adapted: Scores,
+    /// Share of recent windows on which they disagree.
+    pub disagreement: f32,
+    /// The decision.
+    pub verdict: Verdict,
+    /// Whether the adapted tail was discarded.
+    pub discarded: bool,
+}
+
+/// Judgements that are remembered.
+const HISTORY: usize = 32;
+
+/// The guard's memory.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    history: Vec<Judgement>,
+    serves: bool,
+    failures: u32,
+    discarded: u32,
+}
+
+impl Guard {
+    /// Whether the adapted tail serves.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.serves
+    }
+
+    /// The latest comparison.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Judgement> {
+        self.history.last()
+    }
+
+    /// All remembered comparisons, oldest first.
+    #[must_use]
+    pub fn history(&self) -> &[Judgement] {
+        &self.history
+    }
+
+    /// How often a tail was discarded.
+    #[must_use]
+    pub fn discarded(&self) -> u32 {
+        self.discarded
+    }
+
+    /// Forgets what serves: the adapted tail is gone.
+    pub fn reset(&mut self) {
+        self.serves = false;
+        self.failures = 0;
+    }
+
+    /// Compares both tails and decides.
+    pub fn judge(
+        &mut self,
+        config: &GuardConfig,
+        update: u64,
+        windows: usize,
+        (base, adapted): (Scores, Scores),
+        disagreement: f32,
+    ) -> Judgement {
+        let verdict = if !config.enabled {
+            Verdict::Serve
+        } else if adapted.source < base.source - config.max_source_loss {
+            Verdict::SourceLost
+        } else if windows < config.min_recent {
+            Verdict::TooFew
+        } else if disagreement > config.max_disagreement {
+            Verdict::Disagrees
+        } else if adapted.estimate() < base.estimate() + config.margin {
+            Verdict::BelowBase
+        } else {
+            Verdict::Serve
+        };
+        self.serves = verdict == Verdict::Serve;
+        let failed = !matches!(verdict, Verdict::Serve | Verdict::TooFew);
+        self.failures = if failed { self.failures + 1 } else { 0 };
+        let discarded = failed && self.failures >= config.patience.max(1);
+        if discarded {
+            self.failures = 0;
+            self.discarded = self.discarded.saturating_add(1);
+        }
+        let judgement = Judgement {
+            update,
+            windows,
+            base,
+            adapted,
+            disagreement,
+            verdict,
+            discarded,
+        };
+        if self.history.len() >= HISTORY {
+            self.history.remove(0);
+        }
+        self.history.push(judgement);
+        judgement
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(estimate: f32, source: f32) -> Scores {
+        Scores {
+            consistency: estimate,
+            prototype: estimate,
+            confidence: 0.5,
+            source,
+        }
+    }
+
+    fn check(adapted: Scores, windows: usize, disagreement: f32, expect: Verdict) -> Guard {
+        let mut guard = Guard::default();
+        let judgement = guard.judge(
+            &GuardConfig::default(),
+            1,
+            windows,
+            (scores(0.7, 0.9), adapted),
+            disagreement,
+        );
+        assert_eq!(judgement.verdict, expect);
+        assert_eq!(guard.serves(), expect == Verdict::Serve);
+        guard
+    }
+
+    #[test]
+    fn serves_only_while_nothing_speaks_against_it() {
+        check(scores(0.7, 0.9), 64, 0.1, Verdict::Serve);
+        check(scores(0.69, 0.9), 64, 0.1, Verdict::BelowBase);
+        check(scores(0.9, 0.5), 64, 0.1, Verdict::SourceLost);
+        check(scores(0.9, 0.9), 64, 0.6, Verdict::Disagrees);
+        check(scores(0.9, 0.9), 3, 0.1, Verdict::TooFew);
+    }
+
+    #[test]
+    fn discards_what_fails_but_not_what_is_too_new_to_judge() {
+        assert_eq!(
+            check(scores(0.1, 0.9), 64, 0.1, Verdict::BelowBase).discarded(),
+            1
+        );
+        assert_eq!(
+            check(scores(0.1, 0.9), 1, 0.1, Verdict::TooFew).discarded(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_collapsed_tail_that_agrees_with_itself_does_not_serve() {
+        // One class for everything: perfectly consistent, but the source buffer tells.
+        check(scores(1.0, 0.1), 64, 0.2, Verdict::SourceLost);
+    }
+
+    #[test]
+    fn patience_waits_for_a_second_failure() {
+        let config = GuardConfig {
+            patience: 2,
+            ..GuardConfig::default()
+        };
+        let mut guard = Guard::default();
+        let pair = (scores(0.7, 0.9), scores(0.1, 0.9));
+        assert!(!guard.judge(&config, 1, 64, pair, 0.0).discarded);
+        assert!(guard.judge(&config, 2, 64, pair, 0.0).discarded);
+    }
+
+    #[test]
+    fn the_history_is_bounded() {
+        let mut guard = Guard::default();
+        for update in 0..100 {
+            guard.judge(
+                &GuardConfig::default(),
+                update,
+                64,
+                (scores(0.7, 0.9), scores(0.7, 0.9)),
+                0.0,
+            );
+        }
+        assert_eq!(
+            (
+                guard.history().len(),
+                guard.latest().map(|last| last.update)
+            ),
+            (HISTORY, Some(99))
+        );
+    }
+}

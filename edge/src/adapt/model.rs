@@ -1,0 +1,126 @@
+//! The tail with what is needed to use it: feature shape, temperature, devices.
+
+use super::features::{FeatureBatch, FeatureShape, Features};
+use super::{device, flat};
+use crate::infer::softmax::{softmax, top};
+use burn::tensor::{Device, Tensor};
+use tendon_model::tail::Tail;
+
+/// What a tail says about one window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Calibrated probabilities, one a class.
+    pub probabilities: Vec<f32>,
+    /// Likeliest class.
+    pub class: u16,
+    /// Its probability.
+    pub confidence: f32,
+    /// Embedding, of length one.
+    pub embedding: Vec<f32>,
+}
+
+/// The shape of the adaptable tail; weights come and go as flat lists.
+pub struct Model {
+    template: Tail,
+    shape: FeatureShape,
+    temperature: f32,
+    plain: Device,
+    learning: Device,
+}
+
+impl Model {
+    /// Takes the tail as shipped.
+    #[must_use]
+    pub fn new(tail: Tail, shape: FeatureShape, temperature: f32) -> Self {
+        Self {
+            template: tail,
+            shape,
+            temperature,
+            plain: device::plain(),
+            learning: device::learning(),
+        }
+    }
+
+    /// Shape of the trunk features.
+    #[must_use]
+    pub fn shape(&self) -> &FeatureShape {
+        &self.shape
+    }
+
+    /// The shipped weights.
+    #[must_use]
+    pub fn base_weights(&self) -> Vec<f32> {
+        flat::weights(&self.template)
+    }
+
+    /// A tail for prediction.
+    #[must_use]
+    pub fn tail(&self, weights: &[f32]) -> Tail {
+        flat::with_weights(self.template.clone(), weights, &self.plain)
+    }
+
+    /// A tail whose weights take gradients.
+    #[must_use]
+    pub fn student(&self, weights: &[f32]) -> Tail {
+        flat::with_weights(self.template.clone(), weights, &self.learning)
+    }
+
+    /// Embeddings and logits of windows by a tail made by [`Self::student`]: `([window, dim], [window, class])`.
+    #[must_use]
+    pub fn learn<'f>(
+        &self,
+        tail: &Tail,
+        windows: impl ExactSizeIterator<Item = &'f Features>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        run(tail, windows, &self.shape, &self.learning)
+    }
+
+    /// What `tail`, made by [`Self::tail`], says about windows.
+    #[must_use]
+    pub fn predict<'f>(
+        &self,
+        tail: &Tail,
+        windows: impl ExactSizeIterator<Item = &'f Features>,
+    ) -> Vec<Prediction> {
+        if windows.len() == 0 {
+            return Vec::new();
+        }
+        let (embeddings, logits) = run(tail, windows, &self.shape, &self.plain);
+        let ([_, dim], [_, classes]) = (embeddings.dims(), logits.dims());
+        let (embeddings, logits) = (flat::values(embeddings), flat::values(logits));
+        let rows = embeddings
+            .chunks_exact(dim.max(1))
+            .zip(logits.chunks_exact(classes.max(1)));
+        rows.map(|(embedding, logits)| {
+            let mut probabilities = logits.to_vec();
+            softmax(&mut probabilities, self.temperature);
+            let (class, confidence) = top(&probabilities);
+            let norm = embedding
+                .iter()
+                .map(|value| value * value)
+                .sum::<f32>()
+                .sqrt()
+                .max(1e-9);
+            let embedding = embedding.iter().map(|value| value / norm).collect();
+            Prediction {
+                probabilities,
+                class,
+                confidence,
+                embedding,
+            }
+        })
+        .collect()
+    }
+}
+
+fn run<'f>(
+    tail: &Tail,
+    windows: impl ExactSizeIterator<Item = &'f Features>,
+    shape: &FeatureShape,
+    device: &Device,
+) -> (Tensor<2>, Tensor<2>) {
+    let batch = FeatureBatch::new(windows, shape, device);
+    let embeddings = batch.average.matmul(tail.features(batch.bodies));
+    let logits = tail.classify(embeddings.clone());
+    (embeddings, logits)
+}

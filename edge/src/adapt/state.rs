@@ -1,0 +1,393 @@
+//! What adaptation must not lose in a power cut: one file, replaced as a whole.
+//!
+//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`) with the other
+//! facts as JSON in its metadata. The file names the digest of the bundle it belongs to and is refused by any other.
+//! Whatever the bytes are, reading gives a state or an error, never a panic.
+
+use super::features::{FeatureShape, Features};
+use super::guard::Guard;
+use super::memory::Entry;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"TENDONA1";
+const HASH: usize = 32;
+/// Largest file that is read, bytes: two tails of 8 M weights and a full memory of two-body windows.
+pub const MAX_BYTES: u64 = 96 * 1024 * 1024;
+
+/// Everything that is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Digest of the bundle that the tail was adapted from.
+    pub base: String,
+    /// Numbers and lists.
+    pub facts: Facts,
+    /// Teacher weights; empty when nothing is adapted.
+    pub teacher: Vec<f32>,
+    /// Student weights; empty when nothing is adapted.
+    pub student: Vec<f32>,
+    /// The memory's windows.
+    pub memory: Vec<Entry>,
+}
+
+/// The small part of a state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Whether the operator lets the device learn.
+    pub enabled: bool,
+    /// Updates since the tail was made.
+    pub updates: u64,
+    /// Updates in all.
+    pub total_updates: u64,
+    /// Windows observed in all: numbers the next one.
+    pub windows: u64,
+    /// The gate's counts.
+    pub gate: Vec<f32>,
+    /// The guard's memory.
+    pub guard: Guard,
+}
+
+/// Why a state was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file cannot be read or written.
+    #[error("adaptation state: {0}")]
+    Io(#[from] std::io::Error),
+    /// The file is not a whole state: it is set aside and adaptation begins anew.
+    #[error("adaptation state is damaged ({0}); adaptation begins anew from the shipped tail")]
+    Damaged(&'static str),
+    /// The file belongs to another bundle.
+    #[error(
+        "adaptation state belongs to bundle {found}, not to {expected}; adaptation begins anew"
+    )]
+    OtherBase {
+        /// The bundle in the file.
+        found: String,
+        /// The bundle that serves.
+        expected: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    base: String,
+    facts: Facts,
+    memory: Vec<Kept>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    window: u64,
+    track: u64,
+    end_ms: u64,
+    label: u16,
+    confidence: f32,
+    quality: f32,
+    bodies: usize,
+}
+
+impl State {
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] when a value cannot be written down (a number that is not finite).
+    pub fn to_bytes(&self, shape: &FeatureShape) -> Result<Vec<u8>, StateError> {
+        let kept = |entry: &Entry| Kept {
+            window: entry.window,
+            track: entry.track,
+            end_ms: entry.end_ms,
+            label: entry.label,
+            confidence: entry.confidence,
+            quality: entry.quality,
+            bodies: entry.weak.bodies(shape),
+        };
+        let header = Header {
+            base: self.base.clone(),
+            facts: self.facts.clone(),
+            memory: self.memory.iter().map(kept).collect(),
+        };
+        let header = serde_json::to_string(&header).map_err(|_| StateError::Damaged("facts"))?;
+        let (teacher, student) = (f32_bytes(&self.teacher), f32_bytes(&self.student));
+        let weak = i8_bytes(self.memory.iter().map(|entry| &entry.weak));
+        let strong = i8_bytes(self.memory.iter().map(|entry| &entry.strong));
+        let view = |kind, bytes, unit| {
+            let bytes: &Vec<u8> = bytes;
+            TensorView::new(kind, vec![bytes.len() / unit], bytes)
+                .map_err(|_| StateError::Damaged("tensors"))
+        };
+        let tensors = [
+            ("teacher", view(Dtype::F32, &teacher, 4)?),
+            ("student", view(Dtype::F32, &student, 4)?),
+            ("memory.weak", view(Dtype::I8, &weak, 1)?),
+            ("memory.strong", view(Dtype::I8, &strong, 1)?),
+        ];
+        let metadata = HashMap::from([("state".to_owned(), header)]);
+        let image =
+            serialize(tensors, Some(metadata)).map_err(|_| StateError::Damaged("tensors"))?;
+        let mut bytes = Vec::with_capacity(MAGIC.len() + HASH + image.len());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&Sha256::digest(&image));
+        bytes.extend_from_slice(&image);
+        Ok(bytes)
+    }
+
+    /// Reads a file's bytes for features of `shape` and a tail of `weights` weights.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] naming the part that is wrong.
+    pub fn from_bytes(
+        bytes: &[u8],
+        shape: &FeatureShape,
+        weights: usize,
+    ) -> Result<Self, StateError> {
+        let damaged = StateError::Damaged;
+        let rest = bytes.strip_prefix(MAGIC).ok_or(damaged("magic"))?;
+        let (hash, image) = rest.split_at_checked(HASH).ok_or(damaged("length"))?;
+        if Sha256::digest(image)[..] != *hash {
+            return Err(damaged("checksum"));
+        }
+        Self::from_image(image, shape, weights)
+    }
+
+    fn from_image(image: &[u8], shape: &FeatureShape, weights: usize) -> Result<Self, StateError> {
+        let damaged = StateError::Damaged;
+        let (_, metadata) = SafeTensors::read_metadata(image).map_err(|_| damaged("metadata"))?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|map| map.get("state"))
+            .ok_or(damaged("facts"))?;
+        let header: Header = serde_json::from_str(text).map_err(|_| damaged("facts"))?;
+        let tensors = SafeTensors::deserialize(image).map_err(|_| damaged("tensors"))?;
+        let list = |name: &'static str| {
+            let tensor = tensors.tensor(name).map_err(|_| damaged(name))?;
+            let values = f32_values(tensor.data());
+            let fits =
+                tensor.dtype() == Dtype::F32 && (values.is_empty() || values.len() == weights);
+            if fits && values.iter().all(|value| value.is_finite()) {
+                Ok(values)
+            } else {
+                Err(damaged(name))
+            }
+        };
+        let (teacher, student) = (list("teacher")?, list("student")?);
+        if teacher.len() != student.len() {
+            return Err(damaged("student"));
+        }
+        let views = |name: &'static str| {
+            let tensor = tensors.tensor(name).map_err(|_| damaged(name))?;
+            split(tensor.data(), &header.memory, shape).ok_or(damaged(name))
+        };
+        let (weak, strong) = (views("memory.weak")?, views("memory.strong")?);
+        let memory =
+            header
+                .memory
+                .iter()
+                .zip(weak.into_iter().zip(strong))
+                .map(|(kept, (weak, strong))| Entry {
+                    window: kept.window,
+                    track: kept.track,
+                    end_ms: kept.end_ms,
+                    label: kept.label,
+                    confidence: kept.confidence,
+                    quality: kept.quality,
+                    signature: weak.signature(shape),
+                    weak,
+                    strong,
+                });
+        Ok(Self {
+            base: header.base,
+            facts: header.facts,
+            teacher,
+            student,
+            memory: memory.collect(),
+        })
+    }
+
+    /// Stores the state at `path`: written beside it, flushed to the disk, then renamed over it.
+    ///
+    /// # Errors
+    /// [`StateError::Io`]; the file is then the one from before.
+    pub fn save(&self, path: &Path, shape: &FeatureShape) -> Result<(), StateError> {
+        let bytes = self.to_bytes(shape)?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .prefix(".adapt-")
+            .tempfile_in(folder)?;
+        file.write_all(&bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        std::fs::File::open(folder)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Reads the state of bundle `base` at `path`; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`StateError`]: the caller begins anew.
+    pub fn load(
+        path: &Path,
+        base: &str,
+        shape: &FeatureShape,
+        weights: usize,
+    ) -> Result<Option<Self>, StateError> {
+        let length = match std::fs::metadata(path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if length > MAX_BYTES {
+            return Err(StateError::Damaged("length"));
+        }
+        let state = Self::from_bytes(&std::fs::read(path)?, shape, weights)?;
+        if state.base != base {
+            return Err(StateError::OtherBase {
+                found: state.base,
+                expected: base.to_owned(),
+            });
+        }
+        Ok(Some(state))
+    }
+}
+
+fn f32_bytes(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+fn f32_values(bytes: &[u8]) -> Vec<f32> {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+}
+
+fn i8_bytes<'f>(windows: impl Iterator<Item = &'f Features>) -> Vec<u8> {
+    windows
+        .flat_map(|features| features.values().iter().map(|value| value.cast_unsigned()))
+        .collect()
+}
+
+/// Cuts stored features into windows; nothing when lengths do not add up.
+fn split(mut bytes: &[u8], memory: &[Kept], shape: &FeatureShape) -> Option<Vec<Features>> {
+    let mut windows = Vec::new();
+    for kept in memory {
+        let (head, rest) = bytes.split_at_checked(kept.bodies.checked_mul(shape.body_len())?)?;
+        windows.push(Features::new(
+            &head
+                .iter()
+                .map(|byte| byte.cast_signed())
+                .collect::<Vec<i8>>(),
+        ));
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(windows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapt::memory::tests::entry;
+    use proptest::prelude::*;
+
+    const SHAPE: FeatureShape = FeatureShape {
+        joints: 1,
+        frames: 1,
+        channels: 2,
+        scale: 0.5,
+    };
+
+    fn state() -> State {
+        let mut memory = vec![entry(1, 0, [1.0, 0.0]), entry(2, 1, [1.0, 0.0])];
+        for entry in &mut memory {
+            entry.signature = entry.weak.signature(&SHAPE);
+        }
+        State {
+            base: "abc".into(),
+            facts: Facts {
+                updates: 3,
+                gate: vec![1.5, 0.0],
+                ..Facts::default()
+            },
+            teacher: vec![1.0, -2.0],
+            student: vec![0.5, 0.25],
+            memory,
+        }
+    }
+
+    #[test]
+    fn comes_back_as_it_was_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("adapt.state");
+        assert!(State::load(&path, "abc", &SHAPE, 2).unwrap().is_none());
+        state().save(&path, &SHAPE).unwrap();
+        assert_eq!(State::load(&path, "abc", &SHAPE, 2).unwrap(), Some(state()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn another_bundle_refuses_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("adapt.state");
+        state().save(&path, &SHAPE).unwrap();
+        assert!(matches!(
+            State::load(&path, "def", &SHAPE, 2),
+            Err(StateError::OtherBase { .. })
+        ));
+    }
+
+    #[test]
+    fn another_tail_refuses_it() {
+        let bytes = state().to_bytes(&SHAPE).unwrap();
+        assert!(matches!(
+            State::from_bytes(&bytes, &SHAPE, 3),
+            Err(StateError::Damaged("teacher"))
+        ));
+        let other = FeatureShape {
+            channels: 3,
+            ..SHAPE
+        };
+        assert!(matches!(
+            State::from_bytes(&bytes, &other, 2),
+            Err(StateError::Damaged("memory.weak"))
+        ));
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_cut_is_noticed() {
+        let bytes = state().to_bytes(&SHAPE).unwrap();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x10;
+            assert!(State::from_bytes(&flipped, &SHAPE, 2).is_err(), "byte {at}");
+            assert!(
+                State::from_bytes(&bytes[..at], &SHAPE, 2).is_err(),
+                "cut {at}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = State::from_bytes(&bytes, &SHAPE, 2);
+            let _ = State::from_image(&bytes, &SHAPE, 2);
+        }
+
+        #[test]
+        fn a_damaged_image_never_panics(at in 0usize..2_000, with in any::<u8>()) {
+            let bytes = state().to_bytes(&SHAPE).unwrap();
+            let mut image = bytes[MAGIC.len() + HASH..].to_vec();
+            let at = at % image.len();
+            image[at] = with;
+            let _ = State::from_image(&image, &SHAPE, 2);
+        }
+    }
+}

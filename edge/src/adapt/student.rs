@@ -1,0 +1,99 @@
+//! The student's gradient: gated pseudo-labels on the strong view, source replay, class balance.
+//!
+//! # Source
+//! FixMatch's loss with fixed targets, Mean Teacher's pair, replay against drift, and `KL(mean prediction || prior)` against
+//! classes that swallow the others. Dropout and statistics are off: the tail is folded.
+
+use super::features::Features;
+use super::flat;
+use super::model::Model;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// The part of a batch that is computed at once. Sums over all parts of a batch give the batch's gradient, so a small part
+/// costs time but changes nothing (only the mean prediction is taken from [`Self::others`] for the windows of other parts).
+pub struct Lesson<'b> {
+    /// Strong views with their pseudo-labels.
+    pub pseudo: &'b [(Features, u16)],
+    /// Source windows with their labels.
+    pub replay: &'b [(Features, u16)],
+    /// Pseudo-labelled windows in the whole batch.
+    pub total_pseudo: usize,
+    /// Replayed windows in the whole batch.
+    pub total_replay: usize,
+    /// Weight of the replay.
+    pub replay_weight: f32,
+    /// Weight of the class balance.
+    pub balance_weight: f32,
+    /// Sum of the predictions for the batch's windows outside this part, one a class.
+    pub others: &'b [f32],
+    /// The prior over classes; sums to 1.
+    pub prior: &'b [f32],
+}
+
+/// Loss and gradient of one part, to be added up over the parts of a batch.
+#[must_use]
+pub fn gradient(
+    model: &Model,
+    weights: &[f32],
+    device: &Device,
+    lesson: &Lesson<'_>,
+) -> (f32, Vec<f32>) {
+    let tail = model.student(weights);
+    let windows: Vec<&Features> = lesson
+        .pseudo
+        .iter()
+        .chain(lesson.replay)
+        .map(|(features, _)| features)
+        .collect();
+    if windows.is_empty() {
+        return (0.0, vec![0.0; weights.len()]);
+    }
+    let (_, logits) = model.learn(&tail, windows.into_iter());
+    let [count, classes] = logits.dims();
+    let log_probabilities = log_softmax(logits, 1);
+
+    let pseudo_weight = 1.0 / lesson.total_pseudo.max(1) as f32;
+    let replay_weight = lesson.replay_weight / lesson.total_replay.max(1) as f32;
+    let mut targets = vec![0.0_f32; count * classes];
+    let weighted = lesson
+        .pseudo
+        .iter()
+        .map(|pair| (pair, pseudo_weight))
+        .chain(lesson.replay.iter().map(|pair| (pair, replay_weight)));
+    for (row, ((_, label), weight)) in weighted.enumerate() {
+        if let Some(cell) = targets.get_mut(row * classes + usize::from(*label)) {
+            *cell = weight;
+        }
+    }
+    let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, classes]), device);
+    let mut loss = (log_probabilities.clone() * targets).sum().neg();
+
+    let pseudo = lesson.pseudo.len();
+    if lesson.balance_weight > 0.0 && pseudo > 0 {
+        let row = |values: Vec<f32>| {
+            Tensor::<2>::from_data(TensorData::new(values, [1, classes]), device)
+        };
+        let here = log_probabilities
+            .slice([0..pseudo, 0..classes])
+            .exp()
+            .sum_dim(0);
+        let mean = (here + row(lesson.others.to_vec()))
+            .div_scalar(lesson.total_pseudo.max(1) as f32)
+            .clamp_min(1e-6);
+        let prior = row(lesson
+            .prior
+            .iter()
+            .map(|value| value.max(1e-6).ln())
+            .collect());
+        let divergence = (mean.clone() * (mean.log() - prior)).sum();
+        // Each part sees the whole batch's divergence with only its own windows free: parts add up to one batch's gradient.
+        loss = loss + divergence.mul_scalar(lesson.balance_weight);
+    }
+    let value = flat::values(loss.clone())
+        .first()
+        .copied()
+        .unwrap_or(f32::NAN);
+    let gradients = loss.backward();
+    (value, flat::gradients(&tail, &gradients))
+}

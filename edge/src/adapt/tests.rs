@@ -1,0 +1,358 @@
+//! Adaptation as a whole, on a small random encoder.
+
+use super::adapter::{Adapter, Base, Observed, Places, Work};
+use super::features::{FeatureShape, Features};
+use super::journal::Record;
+use super::model::Model;
+use super::source::SourceBuffer;
+use super::state::StateError;
+use super::student::{Lesson, gradient};
+use super::{AdaptConfig, device};
+use crate::adapt::optimiser::Optimiser;
+use tendon_bundle::testing::{Numbers, Shape, random_encoder};
+use tendon_engine::Encoder;
+use tendon_model::tail::Tail;
+use tendon_shared::pose::Presence;
+
+const CLASSES: usize = 3;
+
+fn base(digest: &str) -> Base {
+    let blob = random_encoder(&Shape::small(5, 16, CLASSES), 7);
+    let encoder = Encoder::parse(&blob).unwrap();
+    let spec = encoder.spec();
+    let shape = FeatureShape {
+        joints: spec.joints,
+        frames: spec.trunk_frames,
+        channels: spec.trunk_channels,
+        scale: encoder.trunk_scale(),
+    };
+    let model = Model::new(
+        Tail::new(&encoder.tail_weights(), &device::plain()),
+        shape,
+        1.0,
+    );
+    // The source buffer is labelled by the tail itself: its accuracy is 1.
+    let windows: Vec<Features> = (0..12)
+        .map(|number| features(&shape, 1_000 + number))
+        .collect();
+    let tail = model.tail(&model.base_weights());
+    let labels: Vec<u16> = model
+        .predict(&tail, windows.iter())
+        .iter()
+        .map(|said| said.class)
+        .collect();
+    let values: Vec<i8> = windows
+        .iter()
+        .flat_map(|window| window.values().to_vec())
+        .collect();
+    let source = SourceBuffer::new(&values, &labels, &shape, CLASSES);
+    let classes = (0..CLASSES).map(|class| format!("class {class}")).collect();
+    Base {
+        digest: digest.into(),
+        model,
+        source,
+        prior: vec![1.0 / CLASSES as f32; CLASSES],
+        classes,
+    }
+}
+
+fn features(shape: &FeatureShape, seed: u64) -> Features {
+    let mut numbers = Numbers::new(seed);
+    let values: Vec<i8> = (0..shape.body_len())
+        .map(|_| (numbers.below(200) as i32 - 128) as i8)
+        .collect();
+    Features::new(&values)
+}
+
+/// Every window may teach, every step is made, the guard lets anything serve.
+fn eager() -> AdaptConfig {
+    let mut config = AdaptConfig::default();
+    config.gate.threshold = 0.0;
+    config.gate.floor = 0.0;
+    config.student.skip_agreement = 2.0;
+    config.student.batch = 16;
+    config.guard.enabled = false;
+    config
+}
+
+fn adapter(config: AdaptConfig, places: Places) -> Adapter {
+    Adapter::new(base("base"), config, places, 5).0
+}
+
+/// Shows `count` windows, each with a slightly different strong view, and does all work; returns the records.
+fn show(adapter: &mut Adapter, from: u64, count: u64) -> Vec<Record> {
+    let shape = base("base").model.shape().to_owned();
+    let mut records = Vec::new();
+    for number in from..from + count {
+        adapter.observe(Observed {
+            track: 1,
+            end_ms: number * 500,
+            quality: 1.0,
+            presence: Presence::FIRST,
+            data: vec![0.0; 4],
+            weak: features(&shape, number),
+        });
+        loop {
+            match adapter.work(|window, _| Some(features(&shape, 50_000 + window))) {
+                Work::Nothing => break,
+                Work::More => {}
+                Work::Updated(record) => records.push(*record),
+            }
+        }
+    }
+    records
+}
+
+#[test]
+fn sixteen_accepted_windows_make_an_update_that_says_why() {
+    let mut adapter = adapter(eager(), Places::default());
+    assert!(show(&mut adapter, 0, 15).is_empty());
+    let records = show(&mut adapter, 15, 1);
+    assert_eq!(records.len(), 1);
+    let record = &records[0];
+    assert_eq!(
+        (
+            record.update,
+            record.steps,
+            record.windows.len(),
+            record.time_ms
+        ),
+        (1, 1, 16, 7_500)
+    );
+    assert!(record.loss.is_finite() && record.gradient_norm > 0.0 && record.guard.is_some());
+    assert!(
+        record
+            .windows
+            .iter()
+            .all(|window| window.name == format!("class {}", window.label))
+    );
+    assert!(adapter.serves());
+}
+
+#[test]
+fn one_seed_gives_one_tail() {
+    let run = || {
+        let mut adapter = adapter(eager(), Places::default());
+        show(&mut adapter, 0, 40)
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn nothing_is_learnt_when_teacher_and_student_agree() {
+    let mut config = eager();
+    config.student.skip_agreement = 0.0;
+    let mut adapter = adapter(config, Places::default());
+    assert!(show(&mut adapter, 0, 40).is_empty());
+    assert_eq!((adapter.updates(), adapter.serves()), (0, false));
+}
+
+#[test]
+fn nothing_is_learnt_from_windows_that_the_gate_refuses() {
+    let mut config = eager();
+    config.gate.min_quality = 1.1;
+    let mut adapter = adapter(config, Places::default());
+    assert!(show(&mut adapter, 0, 40).is_empty());
+    assert_eq!(
+        (adapter.counts().poor, adapter.memory().entries().len()),
+        (40, 0)
+    );
+}
+
+#[test]
+fn a_tail_that_fails_its_judgement_is_discarded() {
+    let mut config = eager();
+    config.guard.enabled = true;
+    config.guard.min_recent = 1;
+    // No tail can be that much better.
+    config.guard.margin = 2.0;
+    let mut adapter = adapter(config, Places::default());
+    let records = show(&mut adapter, 0, 32);
+    assert_eq!(records.len(), 2);
+    assert!(
+        records
+            .iter()
+            .all(|record| record.guard.is_some_and(|judgement| judgement.discarded))
+    );
+    assert_eq!(
+        (
+            adapter.updates(),
+            adapter.serves(),
+            adapter.guard().discarded()
+        ),
+        (0, false, 2)
+    );
+    assert_eq!(adapter.source_accuracy(), (1.0, 1.0));
+}
+
+#[test]
+fn disabled_it_learns_nothing_and_keeps_nothing() {
+    let mut config = eager();
+    config.enabled = false;
+    let mut adapter = adapter(config, Places::default());
+    assert!(show(&mut adapter, 0, 40).is_empty());
+    assert_eq!(adapter.memory().entries().len(), 0);
+}
+
+#[test]
+fn a_restart_goes_on_where_it_left_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: Some(dir.path().join("journal")),
+    };
+    let mut first = adapter(eager(), places.clone());
+    show(&mut first, 0, 32);
+    let mut second = adapter(eager(), places.clone());
+    assert_eq!(
+        (second.updates(), second.serves(), second.counts().updates),
+        (2, true, 2)
+    );
+    assert_eq!(second.memory().entries(), first.memory().entries());
+    let window = features(base("base").model.shape(), 99);
+    assert_eq!(second.predict(&window), first.predict(&window));
+    assert_eq!(show(&mut second, 32, 16)[0].update, 3);
+    let journal = std::fs::read_to_string(dir.path().join("journal")).unwrap();
+    assert_eq!(journal.lines().count(), 3);
+}
+
+#[test]
+fn the_state_of_another_bundle_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: None,
+    };
+    show(&mut adapter(eager(), places.clone()), 0, 16);
+    let (other, refused) = Adapter::new(base("another"), eager(), places, 5);
+    assert!(matches!(refused, Some(StateError::OtherBase { .. })));
+    assert_eq!((other.updates(), other.memory().entries().len()), (0, 0));
+}
+
+#[test]
+fn a_damaged_state_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    std::fs::write(&path, b"half a file").unwrap();
+    let places = Places {
+        state: Some(path),
+        journal: None,
+    };
+    let (mut adapter, refused) = Adapter::new(base("base"), eager(), places, 5);
+    assert!(matches!(refused, Some(StateError::Damaged(_))));
+    assert_eq!(show(&mut adapter, 0, 16).len(), 1);
+}
+
+#[test]
+fn undo_forgets_everything_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: None,
+    };
+    let mut first = adapter(eager(), places.clone());
+    show(&mut first, 0, 16);
+    assert!(first.undo());
+    assert!(!first.undo());
+    let second = adapter(eager(), places);
+    assert_eq!(
+        (
+            second.updates(),
+            second.serves(),
+            second.memory().entries().len()
+        ),
+        (0, false, 0)
+    );
+}
+
+#[test]
+fn turning_it_off_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: None,
+    };
+    adapter(eager(), places.clone()).enable(false);
+    assert!(!adapter(eager(), places).enabled());
+}
+
+fn lesson<'b>(
+    pseudo: &'b [(Features, u16)],
+    replay: &'b [(Features, u16)],
+    others: &'b [f32],
+) -> Lesson<'b> {
+    Lesson {
+        pseudo,
+        replay,
+        total_pseudo: 8,
+        total_replay: 4,
+        replay_weight: 1.0,
+        balance_weight: 0.0,
+        others,
+        prior: &[0.2, 0.3, 0.5],
+    }
+}
+
+fn batch(shape: &FeatureShape) -> [Vec<(Features, u16)>; 2] {
+    let windows = |from: u64, count: u64| {
+        (from..from + count)
+            .map(|number| (features(shape, number), (number % 3) as u16))
+            .collect()
+    };
+    [windows(0, 8), windows(100, 4)]
+}
+
+#[test]
+fn the_parts_of_a_batch_add_up_to_its_gradient() {
+    let Base { model, .. } = base("base");
+    let (weights, learning) = (model.base_weights(), device::learning());
+    let [pseudo, replay] = batch(model.shape());
+    let none = [0.0; CLASSES];
+    let (loss, whole) = gradient(
+        &model,
+        &weights,
+        &learning,
+        &lesson(&pseudo, &replay, &none),
+    );
+    let (first_loss, first) = gradient(
+        &model,
+        &weights,
+        &learning,
+        &lesson(&pseudo[..5], &replay[..1], &none),
+    );
+    let (second_loss, second) = gradient(
+        &model,
+        &weights,
+        &learning,
+        &lesson(&pseudo[5..], &replay[1..], &none),
+    );
+    assert!((loss - first_loss - second_loss).abs() < 1e-3 * loss.abs());
+    let scale = whole
+        .iter()
+        .fold(0.0_f32, |peak, value| peak.max(value.abs()));
+    for (whole, (first, second)) in whole.iter().zip(first.iter().zip(&second)) {
+        assert!((whole - first - second).abs() < 1e-3 * scale);
+    }
+}
+
+#[test]
+fn a_step_along_the_gradient_lowers_the_loss() {
+    let Base { model, .. } = base("base");
+    let learning = device::learning();
+    let [pseudo, replay] = batch(model.shape());
+    let none = [0.0; CLASSES];
+    let mut lesson = lesson(&pseudo, &replay, &none);
+    lesson.balance_weight = 0.5;
+    let mut weights = model.base_weights();
+    let mut optimiser = Optimiser::new(&AdaptConfig::default().student, weights.len());
+    let mut losses = Vec::new();
+    for _ in 0..4 {
+        let (loss, gradient) = gradient(&model, &weights, &learning, &lesson);
+        optimiser.step(&mut weights, &gradient);
+        losses.push(loss);
+    }
+    assert!(
+        losses.windows(2).all(|pair| pair[1] < pair[0]),
+        "{losses:?}"
+    );
+}

@@ -1,0 +1,25 @@
+//! The subcommands of `tendon-edge`, one a file.
+
+mod replay;
+
+/// Recognises actions in the home, from skeletons alone, and adapts to it.
+#[derive(clap::Parser)]
+#[command(version)]
+pub(crate) struct TendonEdge {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Replay(replay::Args),
+}
+
+impl TendonEdge {
+    /// Runs the subcommand that was asked for.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Replay(args) => replay::run(args),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `tendon-edge replay`: measures a bundle and its adaptation on a recorded stream.
+#![allow(clippy::print_stdout, reason = "commands print")]
+
+use anyhow::{Context as _, ensure};
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use tendon_bundle::{Bundle, Floor, TrustedKeys};
+use tendon_edge::adapt::adapter::Places;
+use tendon_edge::replay::{Report, measure};
+use tendon_edge::runner::PipelineConfig;
+
+/// Measure a bundle and its adaptation on a recorded stream, window by window: predict, then update.
+///
+/// The same pipeline as `run`, single-threaded and deterministic. Labels on the stream's end marks are only counted.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The bundle.
+    #[arg(long)]
+    bundle: PathBuf,
+    /// Public key that must have signed it.
+    #[arg(long)]
+    trust: PathBuf,
+    /// The stream that `tendon replay` wrote; - reads stdin.
+    #[arg(long)]
+    input: PathBuf,
+    /// Configuration; the defaults without.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// One value of the configuration, such as adapt.student.learning_rate=0.0005; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Folder for the adaptation's state and journal, taken up again when it is there.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Where to write the report as JSON.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of strong views and restored weights.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let config = config(args.config.as_deref(), &args.settings)?;
+    let trusted = TrustedKeys::read(&args.trust)
+        .with_context(|| format!("cannot use {}", args.trust.display()))?;
+    let bundle = Bundle::open(&args.bundle, &trusted, Floor::default())
+        .with_context(|| format!("cannot use {}", args.bundle.display()))?;
+    let stream: Box<dyn Read> = if args.input == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(
+            std::fs::File::open(&args.input)
+                .with_context(|| format!("cannot open {}", args.input.display()))?,
+        )
+    };
+    let mut places = Places::default();
+    if let Some(folder) = &args.state {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        places = Places {
+            state: Some(folder.join("adapt.state")),
+            journal: Some(folder.join("adapt.jsonl")),
+        };
+    }
+    let started = Instant::now();
+    let report = measure(
+        &Arc::new(bundle),
+        stream,
+        &config,
+        places,
+        args.seed,
+        &|| started.elapsed(),
+    )?;
+    if let Some(refused) = &report.refused {
+        eprintln!("warning: {refused}");
+    }
+    print(&report);
+    if let Some(path) = &args.out {
+        write(path, &serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The configuration file with single values replaced.
+fn config(path: Option<&Path>, settings: &[String]) -> anyhow::Result<PipelineConfig> {
+    let mut table = match path {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            text.parse::<toml::Table>()
+                .with_context(|| format!("{} is no TOML", path.display()))?
+        }
+        None => toml::Table::new(),
+    };
+    for setting in settings {
+        let (key, value) = setting
+            .split_once('=')
+            .with_context(|| format!("--set {setting}: write KEY=VALUE"))?;
+        let value = format!("value = {value}")
+            .parse::<toml::Table>()
+            .ok()
+            .and_then(|mut table| table.remove("value"));
+        // A word without quotes is text.
+        let value = value.unwrap_or_else(|| {
+            toml::Value::String(setting.split_once('=').map_or("", |pair| pair.1).into())
+        });
+        let mut place = &mut table;
+        let mut names: Vec<&str> = key.split('.').collect();
+        let last = names.pop().unwrap_or_default();
+        ensure!(!last.is_empty(), "--set {setting}: the key is empty");
+        for name in names {
+            let inner = place
+                .entry(name)
+                .or_insert_with(|| toml::Table::new().into());
+            place = inner
+                .as_table_mut()
+                .with_context(|| format!("--set {setting}: {name} is a value, not a section"))?;
+        }
+        place.insert(last.into(), value);
+    }
+    toml::Value::Table(table)
+        .try_into()
+        .context("the configuration is not one of tendon-edge's")
+}
+
+fn print(report: &Report) {
+    let percent = |share: f64| format!("{:5.1} %", share * 100.0);
+    let row = |name: &str, accuracy: tendon_edge::replay::Accuracy| {
+        println!(
+            "{name:<14} base {}   reported {}   unguarded {}   ({} windows)",
+            percent(accuracy.base),
+            percent(accuracy.reported),
+            percent(accuracy.unguarded),
+            accuracy.windows
+        );
+    };
+    row("online", report.online);
+    row("afterwards", report.afterwards);
+    println!(
+        "source buffer  base {}   adapted {}",
+        percent(f64::from(report.source.0)),
+        percent(f64::from(report.source.1))
+    );
+    println!(
+        "adaptation     {} accepted, {} unsure, pseudo-labels {} right, {} updates, {} discarded, {} windows answered",
+        report.adapt.accepted,
+        report.adapt.unsure,
+        percent(report.pseudo_precision),
+        report.adapt.updates,
+        report.discarded,
+        report.served_adapted
+    );
+    println!(
+        "time           window {:.1} ms, update {:.0} ms (longest {:.0}), longest wait {:.0} ms",
+        report.window_ms, report.update_ms.0, report.update_ms.1, report.piece_ms
+    );
+}
+
+/// Writes a file that is whole or absent.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_values_replace_those_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("edge.toml");
+        std::fs::write(&path, "[adapt]\nmemory = 32\n").unwrap();
+        let settings = [
+            "adapt.student.rule=adam".to_owned(),
+            "adapt.gate.threshold=0.9".to_owned(),
+        ];
+        let config = config(Some(&path), &settings).unwrap();
+        assert_eq!(
+            (config.adapt.memory, config.adapt.gate.threshold),
+            (32, 0.9)
+        );
+        assert_eq!(
+            config.adapt.student.rule,
+            tendon_edge::adapt::config::Rule::Adam
+        );
+    }
+
+    #[test]
+    fn a_wrong_name_is_an_error() {
+        assert!(config(None, &["adapt.lernrate=1".to_owned()]).is_err());
+        assert!(config(None, &["adapt".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! The pipeline that the agent runs: a [`Runner`] behind the agent's seam.
+
+use crate::adapt::adapter::{Places, Work};
+use crate::adapt::guard::Scores;
+use crate::adapt::state::StateError;
+use crate::capture::Event;
+use crate::pipeline::{Idle, Output, Pipeline, Standing};
+use crate::runner::{PipelineConfig, Recognised, Runner};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use tendon_bundle::VerifiedBundle;
+use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Serving};
+use tendon_shared::protocol::error::WireError;
+use tendon_shared::protocol::telemetry::{Counters, Recognition};
+
+/// What a pipeline needs beside bundles.
+#[derive(Debug, Clone)]
+pub struct LiveConfig {
+    /// Windows, reports, adaptation.
+    pub pipeline: PipelineConfig,
+    /// Folder of the adaptation's state and journal; nothing is kept without.
+    pub folder: Option<PathBuf>,
+    /// Seed of views and restored weights.
+    pub seed: u64,
+}
+
+/// Windows, encoder and adaptation for whichever bundle serves.
+pub struct Live {
+    config: LiveConfig,
+    runner: Option<Runner>,
+    standing: Standing,
+    windows: u64,
+    sure: u64,
+    spent_us: u64,
+    labelled: u64,
+    correct: u64,
+    correct_base: u64,
+}
+
+impl Live {
+    /// A pipeline without a bundle: poses are forgotten until one serves.
+    #[must_use]
+    pub fn new(config: LiveConfig) -> Self {
+        Self {
+            config,
+            runner: None,
+            standing: Standing::Trial,
+            windows: 0,
+            sure: 0,
+            spent_us: 0,
+            labelled: 0,
+            correct: 0,
+            correct_base: 0,
+        }
+    }
+
+    /// Each bundle has its own files, so that a bundle that comes back finds what it had learnt. A trial leaves no trace.
+    fn places(&self, bundle: &VerifiedBundle, standing: Standing) -> Places {
+        let Some(folder) = self
+            .config
+            .folder
+            .as_ref()
+            .filter(|_| standing == Standing::Confirmed)
+        else {
+            return Places::default();
+        };
+        let name: String = tendon_bundle::hex::encode(&bundle.id())
+            .chars()
+            .take(16)
+            .collect();
+        Places {
+            state: Some(folder.join(format!("adapt-{name}.state"))),
+            journal: Some(folder.join(format!("adapt-{name}.jsonl"))),
+        }
+    }
+
+    fn count_window(&mut self, recognised: &Recognised, started: Instant) {
+        self.windows += 1;
+        self.spent_us += u64::try_from(started.elapsed().as_micros()).unwrap_or(0);
+        self.sure += u64::from(recognised.sure);
+        if let Some(label) = recognised.label {
+            self.labelled += 1;
+            self.correct += u64::from(label == recognised.class);
+            self.correct_base += u64::from(label == recognised.base_class);
+        }
+    }
+}
+
+impl Pipeline for Live {
+    type Bundle = VerifiedBundle;
+    type Event = Event;
+
+    fn switch(&mut self, bundle: Arc<VerifiedBundle>, standing: Standing) -> Result<(), WireError> {
+        let same = self
+            .runner
+            .as_ref()
+            .is_some_and(|runner| runner.bundle().id() == bundle.id());
+        if same && self.standing == standing {
+            return Ok(());
+        }
+        let places = self.places(&bundle, standing);
+        let (runner, refused) = Runner::start(
+            bundle,
+            &self.config.pipeline,
+            places.clone(),
+            self.config.seed,
+        )
+        .map_err(|_| WireError::NoModel)?;
+        if let (Some(StateError::Damaged(_) | StateError::OtherBase { .. }), Some(path)) =
+            (refused, &places.state)
+        {
+            // Kept for whoever wants to know why; the next save would overwrite it.
+            let _ = std::fs::rename(path, path.with_extension("damaged"));
+        }
+        if let Some(old) = &mut self.runner {
+            old.adapter_mut().save();
+        }
+        if let Some(folder) = self
+            .config
+            .folder
+            .as_ref()
+            .filter(|_| standing == Standing::Confirmed)
+        {
+            prune(folder, &places);
+        }
+        self.runner = Some(runner);
+        self.standing = standing;
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.runner = None;
+    }
+
+    fn take(&mut self, event: Event, output: &mut dyn FnMut(Output)) {
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
+        let started = Instant::now();
+        let Some(result) = runner.take(event) else {
+            return;
+        };
+        output(Output::Window {
+            healthy: result.is_ok(),
+        });
+        let Ok(recognised) = result else { return };
+        let manifest = runner.bundle().manifest();
+        let name = manifest
+            .classes
+            .get(usize::from(recognised.class))
+            .cloned()
+            .unwrap_or_default();
+        self.count_window(&recognised, started);
+        output(Output::Recognition(Recognition {
+            time_ms: recognised.end_ms,
+            track: recognised.track,
+            class: u8::try_from(recognised.class).unwrap_or(u8::MAX),
+            name,
+            confidence: thousandths(recognised.confidence),
+            sure: recognised.sure,
+            serving: if recognised.adapted {
+                Serving::Adapted
+            } else {
+                Serving::Base
+            },
+        }));
+    }
+
+    fn idle(&mut self, output: &mut dyn FnMut(Output)) -> Idle {
+        let Some(runner) = &mut self.runner else {
+            return Idle::Nothing;
+        };
+        match runner.idle() {
+            Work::Nothing => Idle::Nothing,
+            Work::More => Idle::More,
+            Work::Updated(_) => {
+                output(Output::Adapt(report(runner)));
+                Idle::More
+            }
+        }
+    }
+
+    fn command(&mut self, command: AdaptCommand) -> Result<AdaptReport, WireError> {
+        let runner = self.runner.as_mut().ok_or(WireError::NoModel)?;
+        match command {
+            AdaptCommand::Report => {}
+            AdaptCommand::Enable => runner.adapter_mut().enable(true),
+            AdaptCommand::Disable => runner.adapter_mut().enable(false),
+            AdaptCommand::Undo => {
+                if !runner.adapter_mut().undo() {
+                    return Err(WireError::NothingToUndo);
+                }
+            }
+        }
+        Ok(report(runner))
+    }
+
+    fn count(&self, counters: &mut Counters) {
+        counters.windows = self.windows;
+        counters.sure = self.sure;
+        counters.window_us = u32::try_from(self.spent_us / self.windows.max(1)).unwrap_or(u32::MAX);
+        counters.labelled = self.labelled;
+        counters.correct = self.correct;
+        counters.correct_base = self.correct_base;
+        let Some(runner) = &self.runner else { return };
+        let tracks = runner.tracks().counts();
+        counters.poses = tracks.poses;
+        counters.bad_poses += tracks.wrong_joints + tracks.out_of_order + runner.foreign_poses();
+        let report = report(runner);
+        counters.updates = report.updates;
+        counters.guard_base = report.guard_base;
+        counters.guard_adapted = report.guard_adapted;
+    }
+
+    fn close(&mut self) {
+        if let Some(runner) = &mut self.runner {
+            runner.adapter_mut().save();
+        }
+    }
+}
+
+fn report(runner: &Runner) -> AdaptReport {
+    let adapter = runner.adapter();
+    let counts = adapter.counts();
+    let latest = adapter.guard().latest();
+    let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let estimate =
+        |scores: Option<&Scores>| scores.map_or(0, |scores| thousandths(scores.estimate()));
+    AdaptReport {
+        enabled: adapter.enabled(),
+        serving: if adapter.serves() {
+            Serving::Adapted
+        } else {
+            Serving::Base
+        },
+        updates: small(adapter.updates()),
+        memory: small(adapter.memory().entries().len() as u64),
+        accepted: small(counts.accepted),
+        refused: small(counts.unsure + counts.poor),
+        guard_base: estimate(latest.map(|latest| &latest.base)),
+        guard_adapted: estimate(latest.map(|latest| &latest.adapted)),
+        discarded: adapter.guard().discarded(),
+    }
+}
+
+/// A share 0..=1 in thousandths.
+fn thousandths(share: f32) -> u16 {
+    (share.clamp(0.0, 1.0) * 1_000.0).round() as u16
+}
+
+/// States that are kept in all: those of the two slots and the one before.
+const KEPT_STATES: usize = 3;
+
+/// Removes the oldest states beyond [`KEPT_STATES`], never the one that serves. Errors leave files behind, which does no harm.
+fn prune(folder: &Path, serving: &Places) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    let mut states: Vec<(std::time::SystemTime, PathBuf)> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "state")
+        })
+        .filter(|path| serving.state.as_ref() != Some(path))
+        .filter_map(|path| Some((std::fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .collect();
+    states.sort();
+    let surplus = (states.len() + 1).saturating_sub(KEPT_STATES);
+    for (_, path) in states.into_iter().take(surplus) {
+        let _ = std::fs::remove_file(path.with_extension("jsonl"));
+        let _ = std::fs::remove_file(path);
+    }
+}
