@@ -274,3 +274,6 @@ fn prune(folder: &Path, serving: &Places) {
         let _ = std::fs::remove_file(path);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -323,3 +323,6 @@ impl Tally {
         worst.fold(f64::INFINITY, f64::min).min(0.0) / size as f64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The pipeline behind the agent's seam, on a small random bundle.
+
+use super::*;
+use crate::window::{Policy, WindowConfig};
+use tendon_bundle::testing::{Numbers, random_bundle, secret_key};
+use tendon_bundle::{Bundle, Floor, TrustedKeys};
+use tendon_shared::pose::Pose;
+
+fn bundle(seed: u64) -> Arc<VerifiedBundle> {
+    let key = secret_key(1);
+    let trusted = TrustedKeys::new([key.public()]);
+    Arc::new(Bundle::verify(random_bundle(&key, seed, seed), &trusted, Floor::default()).unwrap())
+}
+
+fn live(folder: Option<&Path>) -> Live {
+    let mut pipeline = PipelineConfig::default();
+    pipeline.window = WindowConfig {
+        policy: Policy::Sliding,
+        span_ms: 300,
+        hop_ms: 100,
+        ..WindowConfig::default()
+    };
+    pipeline.adapt.gate.threshold = 0.0;
+    pipeline.adapt.gate.floor = 0.0;
+    pipeline.adapt.student.skip_agreement = 2.0;
+    pipeline.adapt.guard.enabled = false;
+    Live::new(LiveConfig {
+        pipeline,
+        folder: folder.map(Path::to_owned),
+        seed: 1,
+    })
+}
+
+/// Shows a person for `count` frames and does all idle work.
+fn show(live: &mut Live, from: u64, count: u64) -> Vec<Output> {
+    let mut found = Vec::new();
+    let mut numbers = Numbers::new(from);
+    for frame in from..from + count {
+        let joints = (0..20)
+            .map(|_| [numbers.unit(), numbers.unit(), 2.0 + numbers.unit()])
+            .collect();
+        let pose = Pose {
+            time_ms: frame * 33,
+            track: 1,
+            joints,
+            confidence: heapless::Vec::new(),
+        };
+        live.take(Event::Pose(Box::new(pose)), &mut |output| {
+            found.push(output)
+        });
+        while live.idle(&mut |output| found.push(output)) == Idle::More {}
+    }
+    found
+}
+
+fn recognitions(found: &[Output]) -> usize {
+    found
+        .iter()
+        .filter(|output| matches!(output, Output::Recognition(_)))
+        .count()
+}
+
+#[test]
+fn without_a_bundle_poses_are_forgotten() {
+    let mut live = live(None);
+    assert!(show(&mut live, 0, 60).is_empty());
+    assert_eq!(live.command(AdaptCommand::Report), Err(WireError::NoModel));
+}
+
+#[test]
+fn poses_become_recognitions_counters_and_updates() {
+    let mut live = live(None);
+    live.switch(bundle(1), Standing::Trial).unwrap();
+    let found = show(&mut live, 0, 100);
+    assert_eq!(recognitions(&found), 23);
+    assert!(
+        found
+            .iter()
+            .any(|output| matches!(output, Output::Adapt(report) if report.updates == 1))
+    );
+    let mut counters = Counters::default();
+    live.count(&mut counters);
+    assert_eq!(
+        (counters.poses, counters.windows, counters.updates),
+        (100, 23, 1)
+    );
+    live.clear();
+    assert!(show(&mut live, 100, 60).is_empty());
+}
+
+#[test]
+fn a_trial_leaves_no_trace_and_a_confirmed_bundle_finds_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = live(Some(dir.path()));
+    first.switch(bundle(1), Standing::Trial).unwrap();
+    show(&mut first, 0, 100);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    first.switch(bundle(1), Standing::Confirmed).unwrap();
+    show(&mut first, 100, 100);
+    first.close();
+    let mut second = live(Some(dir.path()));
+    second.switch(bundle(2), Standing::Confirmed).unwrap();
+    assert_eq!(second.command(AdaptCommand::Report).unwrap().updates, 0);
+    second.switch(bundle(1), Standing::Confirmed).unwrap();
+    let report = second.command(AdaptCommand::Report).unwrap();
+    assert_eq!((report.updates, report.serving), (1, Serving::Adapted));
+}
+
+#[test]
+fn an_operator_can_stop_and_undo_it() {
+    let mut live = live(None);
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    assert_eq!(
+        live.command(AdaptCommand::Undo),
+        Err(WireError::NothingToUndo)
+    );
+    show(&mut live, 0, 100);
+    let report = live.command(AdaptCommand::Undo).unwrap();
+    assert_eq!(
+        (report.updates, report.serving, report.memory),
+        (0, Serving::Base, 0)
+    );
+    assert!(!live.command(AdaptCommand::Disable).unwrap().enabled);
+    show(&mut live, 200, 100);
+    assert_eq!(live.command(AdaptCommand::Report).unwrap().updates, 0);
+}
+
+#[test]
+fn only_the_states_of_recent_bundles_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut live = live(Some(dir.path()));
+    for seed in 1..=6 {
+        live.switch(bundle(seed), Standing::Confirmed).unwrap();
+        show(&mut live, seed * 1_000, 100);
+    }
+    live.close();
+    let states = std::fs::read_dir(dir.path()).unwrap().flatten();
+    let states = states
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "state")
+        })
+        .count();
+    assert!((1..=KEPT_STATES).contains(&states), "{states}");
+}

@@ -1,0 +1,125 @@
+//! Measurements on a small random bundle.
+
+use super::*;
+use tendon_bundle::testing::{Numbers, random_bundle, secret_key};
+use tendon_bundle::{Bundle, Floor, TrustedKeys};
+
+fn bundle() -> Arc<VerifiedBundle> {
+    let key = secret_key(1);
+    let trusted = TrustedKeys::new([key.public()]);
+    Arc::new(Bundle::verify(random_bundle(&key, 1, 11), &trusted, Floor::default()).unwrap())
+}
+
+/// Everything may teach and serve.
+fn eager() -> PipelineConfig {
+    let mut config = PipelineConfig::default();
+    config.adapt.gate.threshold = 0.0;
+    config.adapt.gate.floor = 0.0;
+    config.adapt.student.skip_agreement = 2.0;
+    config.adapt.guard.enabled = false;
+    config
+}
+
+/// A stream of `count` tracks with labels by `label`.
+fn stream(count: u64, label: impl Fn(u64) -> u64) -> String {
+    let mut text = String::from("{\"hello\":\"test\",\"topology\":\"kinect20\"}\nnot a pose\n");
+    for track in 1..=count {
+        let mut numbers = Numbers::new(track);
+        for frame in 0..10 {
+            let joints: Vec<String> = (0..20)
+                .map(|_| {
+                    format!(
+                        "[{},{},{}]",
+                        numbers.unit(),
+                        numbers.unit(),
+                        2.0 + numbers.unit()
+                    )
+                })
+                .collect();
+            text += &format!(
+                "{{\"t\":{},\"track\":{track},\"joints\":[{}]}}\n",
+                track * 1_000 + frame * 33,
+                joints.join(",")
+            );
+        }
+        text += &format!(
+            "{{\"end\":{track},\"t\":{},\"label\":{}}}\n",
+            track * 1_000 + 400,
+            label(track)
+        );
+    }
+    text
+}
+
+fn run(text: &str, config: &PipelineConfig) -> Report {
+    measure(
+        &bundle(),
+        text.as_bytes(),
+        config,
+        Places::default(),
+        3,
+        &|| Duration::ZERO,
+    )
+    .unwrap()
+}
+
+#[test]
+fn counts_windows_updates_and_wrong_lines() {
+    let report = run(&stream(40, |track| track % 5), &eager());
+    assert_eq!(
+        (
+            report.online.windows,
+            report.adapt.updates,
+            report.guard.len()
+        ),
+        (40, 2, 2)
+    );
+    assert_eq!(
+        (
+            report.capture.malformed,
+            report.capture.lines,
+            report.failed
+        ),
+        (1, 442, 0)
+    );
+    assert!(report.served_adapted > 0 && report.distance > 0.0);
+    assert_eq!(report.afterwards.windows, 40);
+}
+
+#[test]
+fn labels_never_change_what_is_learnt() {
+    let (first, second) = (
+        run(&stream(40, |_| 0), &eager()),
+        run(&stream(40, |track| track % 5), &eager()),
+    );
+    assert_eq!(first.distance, second.distance);
+    assert_eq!(first.adapt, second.adapt);
+    assert_eq!(first.guard.len(), second.guard.len());
+}
+
+#[test]
+fn a_measurement_can_be_repeated_exactly() {
+    let text = stream(40, |track| track % 5);
+    let report = || serde_json::to_string(&run(&text, &eager())).unwrap();
+    assert_eq!(report(), report());
+}
+
+#[test]
+fn without_adaptation_the_reported_accuracy_is_the_base() {
+    let mut config = eager();
+    config.adapt.enabled = false;
+    let report = run(&stream(40, |track| track % 5), &config);
+    assert_eq!(
+        (report.online.reported, report.worst_hundred),
+        (report.online.base, 0.0)
+    );
+    assert_eq!((report.adapt.updates, report.served_adapted), (0, 0));
+}
+
+#[test]
+fn a_stream_without_labels_cannot_be_measured() {
+    let empty = measure(&bundle(), &b""[..], &eager(), Places::default(), 0, &|| {
+        Duration::ZERO
+    });
+    assert!(matches!(empty, Err(ReplayError::NoLabels)));
+}
