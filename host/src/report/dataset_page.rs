@@ -38,7 +38,7 @@ pub fn dataset_page(set: &Dataset) -> Page {
     page.paragraph(&format!(
         "Imported from {}. Terms: {}. Digest: {}.",
         info.source,
-        info.terms,
+        info.terms.trim_end_matches('.'),
         set.digest()
     ));
 

@@ -4,6 +4,7 @@
 //! alloc, with "no global memory allocator".
 #![no_std]
 
+mod engine;
 mod geometry;
 mod wire;
 
@@ -15,5 +16,5 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// Calls everything, so that nothing is left out of the library.
 pub fn touch() -> bool {
-    geometry::touch() && wire::touch()
+    geometry::touch() && wire::touch() && engine::touch()
 }
