@@ -10,11 +10,16 @@ pub mod error;
 mod files;
 mod kinder_gator_csv;
 mod mat5;
+mod npy;
+mod npy_pkl;
+mod npz;
 mod ntu_bodies;
 pub mod ntu_name;
 mod ntu_skeleton;
 mod number;
 mod nw_ucla_json;
+mod pickle;
+mod pku_mmd;
 mod raw;
 mod sbu_text;
 mod utd_mhad_mat;
@@ -41,6 +46,12 @@ pub enum Format {
     SbuText,
     /// NTU RGB+D 60 and 120, one `.skeleton` file a recording.
     NtuSkeleton,
+    /// PKU-MMD, one text file a video and one with its labelled intervals.
+    PkuMmd,
+    /// `[N, C, T, V, M]` in one `.npy` file, names and labels in a `.pkl` file.
+    NpyPkl,
+    /// CTR-GCN's `.npz` with `x_train`, `y_train`, `x_test`, `y_test`.
+    Npz,
 }
 
 /// What a folder or file holds.
@@ -81,12 +92,15 @@ pub type Sink<'a> = dyn FnMut(Result<RawRecording, ReadError>) -> ControlFlow<()
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::NwUclaJson,
         Self::UtdMhadMat,
         Self::KinderGatorCsv,
         Self::SbuText,
         Self::NtuSkeleton,
+        Self::PkuMmd,
+        Self::NpyPkl,
+        Self::Npz,
     ];
 
     /// The word for it on the command line and in files.
@@ -97,6 +111,9 @@ impl Format {
             Self::KinderGatorCsv => "kinder-gator-csv",
             Self::SbuText => "sbu-text",
             Self::NtuSkeleton => "ntu-skeleton",
+            Self::PkuMmd => "pku-mmd",
+            Self::NpyPkl => "npy-pkl",
+            Self::Npz => "npz",
         }
     }
 
@@ -114,6 +131,13 @@ impl Format {
             Self::KinderGatorCsv => "Kinder-Gator: a folder with POSE-pNNN_NN-Motion-name-NNN.csv",
             Self::SbuText => "SBU Kinect Interaction: a folder with sAAsBB/CC/TTT/skeleton_pos.txt",
             Self::NtuSkeleton => "NTU RGB+D 60 or 120: a folder with SsssCcccPpppRrrrAaaa.skeleton",
+            Self::PkuMmd => {
+                "PKU-MMD: a folder with skeletons in PKU_Skeleton_Renew (or skeleton) and labels in Train_Label_PKU_final (or label)"
+            }
+            Self::NpyPkl => {
+                "a .npy file [N, C, T, V, M]; the labels are in the .pkl file of the same name, or NAME_label.pkl for NAME_data.npy"
+            }
+            Self::Npz => "a .npz file with x_train, y_train, x_test and y_test (CTR-GCN)",
         }
     }
 
@@ -136,17 +160,21 @@ impl Format {
                 "sbu-fold5",
             ],
             Self::NtuSkeleton => &["ntu60-xsub", "ntu60-xview", "ntu120-xsub", "ntu120-xset"],
+            Self::PkuMmd | Self::NpyPkl => &[],
+            Self::Npz => &["parts"],
         }
     }
 
     /// Whether one item holds many recordings, to be read one after the other.
     pub fn is_array(self) -> bool {
         match self {
+            Self::NpyPkl | Self::Npz => true,
             Self::NwUclaJson
             | Self::UtdMhadMat
             | Self::KinderGatorCsv
             | Self::SbuText
-            | Self::NtuSkeleton => false,
+            | Self::NtuSkeleton
+            | Self::PkuMmd => false,
         }
     }
 
@@ -161,6 +189,9 @@ impl Format {
             Self::KinderGatorCsv => kinder_gator_csv::scan(path),
             Self::SbuText => sbu_text::scan(path),
             Self::NtuSkeleton => ntu_skeleton::scan(path, options),
+            Self::PkuMmd => pku_mmd::scan(path),
+            Self::NpyPkl => npy_pkl::scan(path),
+            Self::Npz => npz::scan(path),
         }?;
         if scan.items.is_empty() {
             return Err(Fault::file(Problem::NotFound { what: self.about() }).at(path));
@@ -176,6 +207,9 @@ impl Format {
             Self::KinderGatorCsv => files::read_one(item, sink, kinder_gator_csv::parse),
             Self::SbuText => files::read_one(item, sink, sbu_text::parse),
             Self::NtuSkeleton => files::read_one(item, sink, ntu_skeleton::parse),
+            Self::PkuMmd => pku_mmd::read(item, sink),
+            Self::NpyPkl => npy_pkl::read(item, sink),
+            Self::Npz => npz::read(item, sink),
         }
     }
 }

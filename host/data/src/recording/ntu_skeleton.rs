@@ -213,6 +213,17 @@ impl<'a> Words<'a> {
     }
 }
 
+/// Names for labels up to `highest`: NTU's when the labels are NTU's, numbers otherwise.
+pub(super) fn class_names(highest: u16, ntu: bool) -> Vec<String> {
+    match highest {
+        0..60 if ntu => names(&CLASSES[..60]),
+        60..120 if ntu => names(&CLASSES),
+        _ => (1..=highest + 1)
+            .map(|class| format!("action {class}"))
+            .collect(),
+    }
+}
+
 /// The published names, shortened. The first sixty are NTU RGB+D 60's.
 const CLASSES: [&str; 120] = [
     "drink water",
