@@ -1,6 +1,8 @@
 //! The subcommands of `tendon`, one a file.
 
 mod eval;
+mod import;
+mod inspect;
 mod replay;
 mod topologies;
 
@@ -15,6 +17,8 @@ pub(crate) struct Tendon {
 #[derive(clap::Subcommand)]
 enum Command {
     Eval(Box<eval::Args>),
+    Import(Box<import::Args>),
+    Inspect(inspect::Args),
     Replay(replay::Args),
     Topologies(topologies::Args),
 }
@@ -24,6 +28,8 @@ impl Tendon {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Eval(args) => eval::run(*args),
+            Command::Import(args) => import::run(*args),
+            Command::Inspect(args) => inspect::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Topologies(args) => topologies::run(args),
         }

@@ -43,6 +43,7 @@ impl DatasetWriter {
         let path = path.as_ref().to_path_buf();
         let start = || -> std::io::Result<_> {
             let folder = folder(&path);
+            std::fs::create_dir_all(folder)?;
             let file = tempfile::Builder::new()
                 .prefix(".tendon-set-")
                 .tempfile_in(folder)?;

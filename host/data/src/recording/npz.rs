@@ -146,7 +146,7 @@ fn read_labels(path: &Path, name: &str, samples: usize) -> Result<Vec<u16>, Faul
                 .position(|value| *value > 0.5)
                 .map_or(-1.0, |class| class as f32),
         };
-        if !(0.0..=4096.0).contains(&label) || label.fract() != 0.0 {
+        if !(0.0..4096.0).contains(&label) || label.fract() != 0.0 {
             return Err(wrong(format!("has no class for sample {}", sample + 1)));
         }
         labels.push(label as u16);

@@ -7,6 +7,9 @@
 
 use super::{Fault, Problem};
 
+/// Classes of a set; the largest public one has 120.
+const MAX_CLASSES: u16 = 4096;
+
 /// A value; parts of lists and tuples are numbers of other values.
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
@@ -58,7 +61,10 @@ pub(super) fn labels(bytes: &[u8]) -> Result<Labels, Fault> {
     };
     let label = |&value: &usize| match machine.values[value] {
         Value::Number(number) => {
-            u16::try_from(number).map_err(|_| wrong("a label is negative or above 65535"))
+            let label = u16::try_from(number)
+                .ok()
+                .filter(|label| *label < MAX_CLASSES);
+            label.ok_or_else(|| wrong("a label is negative or above 4095"))
         }
         _ => Err(wrong("a label is not a whole number")),
     };

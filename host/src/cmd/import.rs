@@ -1,0 +1,277 @@
+//! `tendon import`: from recordings in the format of their makers to one file.
+#![allow(clippy::print_stdout, reason = "commands print")]
+
+use super::inspect::{counts_table, verification_text};
+use anyhow::{Context as _, bail, ensure};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tendon_data::dataset::{Dataset, Summary};
+use tendon_data::import::{ImportOptions, import};
+use tendon_data::recording::{Format, ReadError, ScanOptions};
+use tendon_data::synth::{MAX_CAMERAS, SynthSpec, write_ntu, write_ucla};
+use tendon_data::verify::Verification;
+use tendon_host::atomic;
+use tendon_shared::topology::TopologyId;
+
+/// Import recordings into one file, or generate some.
+///
+/// Nothing is written when a recording is damaged (see --skip-bad) or the import is interrupted.
+#[derive(clap::Args)]
+#[command(after_help = formats())]
+pub(crate) struct Args {
+    /// The recordings' format, or `synth` to generate some; see below.
+    format: Source,
+    /// Folder or file of the recordings; not for `synth`.
+    path: Option<PathBuf>,
+    /// The set to write. With `synth --write-as`, a folder.
+    #[arg(long, short)]
+    output: PathBuf,
+    /// Convert every pose to this skeleton standard; see `tendon topologies`.
+    #[arg(long)]
+    topology: Option<String>,
+    /// Leave out recordings that cannot be read, and count them.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Check what was written: counts, joints, empty frames, copies across splits.
+    #[arg(long)]
+    verify: bool,
+    /// NTU: the list of recordings with missing skeletons, if it does not lie beside them.
+    #[arg(long)]
+    missing: Option<PathBuf>,
+    #[command(flatten)]
+    synth: SynthArgs,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Generating (synth)")]
+struct SynthArgs {
+    /// Persons.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    subjects: u16,
+    /// Cameras.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_CAMERAS)))]
+    cameras: u16,
+    /// Performances of every action by every person.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repetitions: u16,
+    /// The same seed gives the same recordings.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write files in this format into the folder OUTPUT: ntu-skeleton or nw-ucla-json.
+    #[arg(long)]
+    write_as: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Files(Format),
+    Synth,
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, Format::from_name(text)) {
+            ("synth", _) => Ok(Self::Synth),
+            (_, Some(format)) => Ok(Self::Files(format)),
+            _ => {
+                let known: Vec<&str> = Format::ALL
+                    .into_iter()
+                    .map(Format::name)
+                    .chain(["synth"])
+                    .collect();
+                Err(format!("the formats are {}", known.join(", ")))
+            }
+        }
+    }
+}
+
+fn formats() -> String {
+    let line = |name: &str, about: &str| format!("  {name:<17} {about}\n");
+    let formats: String = Format::ALL
+        .iter()
+        .map(|format| line(format.name(), format.about()))
+        .collect();
+    format!(
+        "Formats:\n{formats}{}",
+        line(
+            "synth",
+            "generated recordings of articulated bodies; needs no path"
+        )
+    )
+}
+
+/// Imports, then says what was written.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let topology = args.topology.as_deref().map(topology).transpose()?;
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancelled);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
+        .context("cannot listen for Ctrl-C")?;
+    let summary = match args.source()? {
+        (Source::Files(format), Some(path)) => {
+            let scan = format.scan(
+                &path,
+                &ScanOptions {
+                    missing: args.missing.clone(),
+                },
+            )?;
+            let bar = bar(scan.items.iter().map(|item| item.recordings as u64).sum())?;
+            let options = ImportOptions {
+                topology,
+                skip_bad: args.skip_bad,
+            };
+            let imported = import(
+                format,
+                &scan,
+                &args.output,
+                options,
+                &mut |done| bar.inc(done as u64),
+                &cancelled,
+            )?;
+            bar.finish_and_clear();
+            if !imported.left_out.is_empty() {
+                println!(
+                    "left out: {} recordings that the set's own lists exclude",
+                    imported.left_out.len()
+                );
+            }
+            report_bad(&imported.bad);
+            imported.summary
+        }
+        _ => {
+            let spec = SynthSpec {
+                topology: topology.unwrap_or(SynthSpec::default().topology),
+                seed: args.synth.seed,
+                subjects: args.synth.subjects,
+                cameras: args.synth.cameras,
+                repetitions: args.synth.repetitions,
+                ..SynthSpec::default()
+            };
+            let bar = bar(spec.count() as u64)?;
+            if let Some(format) = &args.synth.write_as {
+                let files = write_files(&spec, format, &args, &bar, &cancelled)?;
+                bar.finish_and_clear();
+                println!("wrote {files} files to {}", args.output.display());
+                return Ok(());
+            }
+            let summary = spec.write(&args.output, &mut |done| bar.inc(done as u64), &cancelled)?;
+            bar.finish_and_clear();
+            summary.context("stopped before the end; nothing was written")?
+        }
+    };
+    let set = Dataset::open(&args.output)?;
+    print_summary(&args, &summary, &set, started);
+    if args.verify {
+        set.verify_digest()?;
+        println!("\n{}", verification_text(&set, &Verification::of(&set)));
+    }
+    Ok(())
+}
+
+impl Args {
+    fn source(&self) -> anyhow::Result<(Source, Option<PathBuf>)> {
+        match (self.format, &self.path) {
+            (Source::Files(format), None) => {
+                bail!("where are the recordings? give {}", format.about())
+            }
+            (Source::Synth, Some(path)) => bail!(
+                "synth generates recordings and reads none; leave out {}",
+                path.display()
+            ),
+            (Source::Files(_), _) if self.synth.write_as.is_some() => {
+                bail!("--write-as belongs to synth")
+            }
+            (source, path) => Ok((source, path.clone())),
+        }
+    }
+}
+
+fn topology(name: &str) -> anyhow::Result<TopologyId> {
+    let known: Vec<&str> = TopologyId::ALL.into_iter().map(TopologyId::name).collect();
+    TopologyId::from_name(name).with_context(|| {
+        format!(
+            "there is no topology {name:?}; there are {}",
+            known.join(", ")
+        )
+    })
+}
+
+fn bar(length: u64) -> anyhow::Result<ProgressBar> {
+    let template = "{wide_bar} {human_pos}/{human_len} recordings, {eta} left";
+    Ok(ProgressBar::new(length).with_style(ProgressStyle::with_template(template)?))
+}
+
+/// The first few of them; the rest is usually the same.
+fn report_bad(bad: &[ReadError]) {
+    const SHOWN: usize = 20;
+    if !bad.is_empty() {
+        println!("skipped: {} recordings that cannot be read", bad.len());
+    }
+    for error in bad.iter().take(SHOWN) {
+        println!("  {error}");
+    }
+    if bad.len() > SHOWN {
+        println!("  and {} more", bad.len() - SHOWN);
+    }
+}
+
+fn print_summary(args: &Args, summary: &Summary, set: &Dataset, started: Instant) {
+    println!(
+        "wrote {} ({}) in {}: {} recordings, {} classes, {}",
+        args.output.display(),
+        HumanBytes(summary.bytes),
+        HumanDuration(started.elapsed()),
+        summary.recordings,
+        set.classes().len(),
+        set.topology(),
+    );
+    println!("digest {}", summary.digest);
+    if !args.verify {
+        println!("\n{}", counts_table(set));
+    }
+}
+
+/// Writes every generated recording as a file of its own, in a format that other programs read.
+fn write_files(
+    spec: &SynthSpec,
+    format: &str,
+    args: &Args,
+    bar: &ProgressBar,
+    cancelled: &AtomicBool,
+) -> anyhow::Result<usize> {
+    let format = Format::from_name(format);
+    let mut files = 0;
+    for index in 0..spec.count() {
+        ensure!(
+            !cancelled.load(Ordering::Relaxed),
+            "stopped after {files} files in {}",
+            args.output.display()
+        );
+        let recording = spec.recording(index);
+        let file = match format {
+            Some(Format::NtuSkeleton) => Some((
+                write_ntu::file_name(&recording),
+                write_ntu::text(&recording)?,
+            )),
+            // NW-UCLA has codes for ten classes; further ones are not written.
+            Some(Format::NwUclaJson) => match write_ucla::file_stem(&recording) {
+                Some(stem) => Some((format!("{stem}.json"), write_ucla::json(&recording)?)),
+                None => None,
+            },
+            _ => bail!("--write-as is ntu-skeleton or nw-ucla-json"),
+        };
+        if let Some((name, text)) = file {
+            atomic::write(&args.output.join(name), text.as_bytes())?;
+            files += 1;
+        }
+        bar.inc(1);
+    }
+    Ok(files)
+}
