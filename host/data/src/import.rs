@@ -39,7 +39,7 @@ pub struct Imported {
 pub enum ImportError {
     /// A recording is damaged.
     #[error("{0}; leave such recordings out with --skip-bad")]
-    Read(#[from] ReadError),
+    Read(ReadError),
     /// The set could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -188,7 +188,7 @@ impl Target {
             Err(error) => error,
         };
         if !self.skip_bad {
-            return Err(error.into());
+            return Err(ImportError::Read(error));
         }
         self.bad.push(error);
         Ok(())

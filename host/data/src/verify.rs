@@ -23,6 +23,8 @@ pub struct Verification {
     pub joints: Vec<JointStatistics>,
     /// Recordings with frames without anybody, and how many.
     pub empty_frames: Vec<(usize, usize)>,
+    /// Recordings in which a body lacks joints, and how many.
+    pub absent_joints: Vec<(usize, usize)>,
     /// Recordings of a single frame.
     pub single_frame: Vec<usize>,
     /// Groups of recordings with the same poses in every frame.
@@ -79,6 +81,7 @@ impl Verification {
             length(lengths.len().saturating_sub(1)),
         ];
         let numbers = || 0..set.len();
+        let joint_count = set.topology().topology().joint_count();
         let copies = copies(set);
         Self {
             classes,
@@ -87,6 +90,10 @@ impl Verification {
             joints: joints(set),
             empty_frames: numbers()
                 .map(|n| (n, empty_frames(&set.recording(n))))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            absent_joints: numbers()
+                .map(|n| (n, absent_joints(&set.recording(n), joint_count)))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
             single_frame: numbers()
@@ -133,6 +140,18 @@ impl Verification {
         across.dedup();
         Some(across)
     }
+}
+
+/// Joints that are absent although their body is there.
+fn absent_joints(recording: &Recording<'_>, joints: usize) -> usize {
+    let bodies = recording
+        .poses
+        .chunks_exact(joints * 3)
+        .filter(|body| body.iter().any(|value| *value != 0.0));
+    bodies
+        .flat_map(|body| body.as_chunks::<3>().0)
+        .filter(|joint| **joint == [0.0; 3])
+        .count()
 }
 
 fn empty_frames(recording: &Recording<'_>) -> usize {
@@ -320,6 +339,7 @@ mod tests {
         recording.poses[180..].fill(0.0);
         let found = Verification::of(&kinect_set(folder.path(), &[recording, moving("b", 1, 1)]));
         assert_eq!(found.empty_frames, [(0, 1)]);
+        assert_eq!(found.absent_joints, [(0, 1)]);
         assert_eq!(found.single_frame, [1]);
         assert_eq!(
             (found.classes.as_slice(), &found.tags[&Axis::Subject]),

@@ -1,17 +1,17 @@
 //! `tendon import`: from recordings in the format of their makers to one file.
-#![allow(clippy::print_stdout, reason = "commands print")]
 
 use super::inspect::{counts_table, verification_text};
+use super::output::print;
 use anyhow::{Context as _, bail, ensure};
-use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tendon_data::dataset::{Dataset, Summary};
-use tendon_data::import::{ImportOptions, import};
-use tendon_data::recording::{Format, ReadError, ScanOptions};
+use tendon_data::dataset::Dataset;
+use tendon_data::import::{ImportOptions, Imported, import};
+use tendon_data::recording::{Format, ScanOptions};
 use tendon_data::synth::{MAX_CAMERAS, SynthSpec, write_ntu, write_ucla};
 use tendon_data::verify::Verification;
 use tendon_host::atomic;
@@ -136,13 +136,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                 &cancelled,
             )?;
             bar.finish_and_clear();
-            if !imported.left_out.is_empty() {
-                println!(
-                    "left out: {} recordings that the set's own lists exclude",
-                    imported.left_out.len()
-                );
+            let notes = notes(&imported);
+            if !notes.is_empty() {
+                print(&notes)?;
             }
-            report_bad(&imported.bad);
             imported.summary
         }
         _ => {
@@ -158,7 +155,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             if let Some(format) = &args.synth.write_as {
                 let files = write_files(&spec, format, &args, &bar, &cancelled)?;
                 bar.finish_and_clear();
-                println!("wrote {files} files to {}", args.output.display());
+                print(&format!("wrote {files} files to {}", args.output.display()))?;
                 return Ok(());
             }
             let summary = spec.write(&args.output, &mut |done| bar.inc(done as u64), &cancelled)?;
@@ -167,10 +164,21 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let set = Dataset::open(&args.output)?;
-    print_summary(&args, &summary, &set, started);
+    print(&format!(
+        "wrote {} ({}) in {:.1} s: {} recordings, {} classes, {}\ndigest {}\n",
+        args.output.display(),
+        HumanBytes(summary.bytes),
+        started.elapsed().as_secs_f64(),
+        summary.recordings,
+        set.classes().len(),
+        set.topology(),
+        summary.digest,
+    ))?;
     if args.verify {
         set.verify_digest()?;
-        println!("\n{}", verification_text(&set, &Verification::of(&set)));
+        print(&verification_text(&set, &Verification::of(&set)))?;
+    } else {
+        print(&counts_table(&set))?;
     }
     Ok(())
 }
@@ -208,34 +216,33 @@ fn bar(length: u64) -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::new(length).with_style(ProgressStyle::with_template(template)?))
 }
 
-/// The first few of them; the rest is usually the same.
-fn report_bad(bad: &[ReadError]) {
+/// What was left out and what was skipped. Only the first few errors: the rest is usually the same.
+fn notes(imported: &Imported) -> String {
     const SHOWN: usize = 20;
-    if !bad.is_empty() {
-        println!("skipped: {} recordings that cannot be read", bad.len());
+    let mut notes = Vec::new();
+    if !imported.left_out.is_empty() {
+        let count = imported.left_out.len();
+        notes.push(format!(
+            "left out: {count} recordings that the set's own lists do not have or exclude"
+        ));
     }
-    for error in bad.iter().take(SHOWN) {
-        println!("  {error}");
+    if !imported.bad.is_empty() {
+        notes.push(format!(
+            "skipped: {} recordings that cannot be read",
+            imported.bad.len()
+        ));
     }
-    if bad.len() > SHOWN {
-        println!("  and {} more", bad.len() - SHOWN);
-    }
-}
-
-fn print_summary(args: &Args, summary: &Summary, set: &Dataset, started: Instant) {
-    println!(
-        "wrote {} ({}) in {}: {} recordings, {} classes, {}",
-        args.output.display(),
-        HumanBytes(summary.bytes),
-        HumanDuration(started.elapsed()),
-        summary.recordings,
-        set.classes().len(),
-        set.topology(),
+    notes.extend(
+        imported
+            .bad
+            .iter()
+            .take(SHOWN)
+            .map(|error| format!("  {error}")),
     );
-    println!("digest {}", summary.digest);
-    if !args.verify {
-        println!("\n{}", counts_table(set));
+    if imported.bad.len() > SHOWN {
+        notes.push(format!("  and {} more", imported.bad.len() - SHOWN));
     }
+    notes.join("\n")
 }
 
 /// Writes every generated recording as a file of its own, in a format that other programs read.

@@ -1,6 +1,6 @@
 //! `tendon inspect`: what is in a set of recordings.
-#![allow(clippy::print_stdout, reason = "commands print")]
 
+use super::output::print;
 use anyhow::Context as _;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -30,32 +30,32 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let set = Dataset::open(&args.set)?;
     let info = set.info();
-    println!(
-        "{}: {} recordings from {}, {}",
+    print(&format!(
+        "{}: {} recordings from {}, {}\nterms: {}\ndigest {}\n",
         set.path().display(),
         set.len(),
         info.source,
-        set.topology()
-    );
-    println!("terms: {}", info.terms);
-    println!("digest {}\n", set.digest());
+        set.topology(),
+        info.terms,
+        set.digest()
+    ))?;
     if args.verify {
         set.verify_digest()?;
         let found = Verification::of(&set);
-        println!("{}", verification_text(&set, &found));
+        print(&verification_text(&set, &found))?;
         if let Some(split) = &args.split {
             let split = Split::parse(split)?;
             split.apply(&set)?;
-            println!("{}", across_text(&set, &found, &split).unwrap_or_default());
+            print(&across_text(&set, &found, &split).unwrap_or_default())?;
         }
     } else {
-        println!("{}", counts_table(&set));
+        print(&counts_table(&set))?;
     }
     if let Some(path) = &args.html {
         dataset_page(&set)
             .write(path)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        println!("page {}", path.display());
+        print(&format!("page {}", path.display()))?;
     }
     Ok(())
 }
@@ -154,6 +154,12 @@ pub(crate) fn verification_text(set: &Dataset, found: &Verification) -> String {
         text,
         "frames without anybody: {empty}, in recordings: {with_empty}"
     );
+    let absent: usize = found.absent_joints.iter().map(|(_, count)| count).sum();
+    let with_absent = names(&mut found.absent_joints.iter().map(|(number, _)| *number));
+    let _ = writeln!(
+        text,
+        "joints absent from a body: {absent}, in recordings: {with_absent}"
+    );
     let _ = writeln!(
         text,
         "groups of recordings with equal content: {}",
@@ -164,11 +170,7 @@ pub(crate) fn verification_text(set: &Dataset, found: &Verification) -> String {
             .iter()
             .map(|&number| set.recording(number).label)
             .collect();
-        let differ = if labels.len() > 1 {
-            " (their classes differ)"
-        } else {
-            ""
-        };
+        let differ = if labels.len() > 1 { DIFFER } else { "" };
         let _ = writeln!(text, "  {}{differ}", shown(set, &mut group.iter().copied()));
     }
     let _ = writeln!(
@@ -177,15 +179,20 @@ pub(crate) fn verification_text(set: &Dataset, found: &Verification) -> String {
         found.overlaps.len()
     );
     for overlap in found.overlaps.iter().take(SHOWN) {
-        let (first, second) = (
-            set.recording(overlap.first).name,
-            set.recording(overlap.second),
-        );
+        let (first, second) = (set.recording(overlap.first), set.recording(overlap.second));
+        let differ = if first.label == second.label {
+            ""
+        } else {
+            DIFFER
+        };
         let _ = writeln!(
             text,
-            "  {} of {} frames of {} are in {first}",
-            overlap.frames, second.frames, second.name
+            "  {} of {} frames of {} are in {}{differ}",
+            overlap.frames, second.frames, second.name, first.name
         );
+    }
+    if found.overlaps.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more", found.overlaps.len() - SHOWN);
     }
     let format = Format::from_name(&set.info().source);
     for name in format.map(Format::presets).unwrap_or_default() {
@@ -199,7 +206,10 @@ pub(crate) fn verification_text(set: &Dataset, found: &Verification) -> String {
     text
 }
 
+/// Names in one line, and lines in one list.
 const SHOWN: usize = 12;
+
+const DIFFER: &str = " (their classes differ)";
 
 fn axis_name(axis: Axis) -> &'static str {
     match axis {
@@ -257,6 +267,9 @@ fn across_text(set: &Dataset, found: &Verification, split: &Split) -> Option<Str
             set.recording(*first).name,
             set.recording(*second).name
         );
+    }
+    if across.len() > SHOWN {
+        let _ = write!(text, "\n  and {} more", across.len() - SHOWN);
     }
     Some(text)
 }

@@ -3,6 +3,7 @@
 mod eval;
 mod import;
 mod inspect;
+mod output;
 mod replay;
 mod topologies;
 

@@ -45,7 +45,7 @@ pub enum Problem {
     #[error("{0}")]
     Io(String),
     /// There is nothing in it.
-    #[error("it holds no frame of any body; delete it or leave it out with --skip-bad")]
+    #[error("it holds no frame of any body")]
     Empty,
     /// It stops before its end.
     #[error("it ends too early: {expected} expected; copy the file again")]
@@ -89,7 +89,7 @@ pub enum Problem {
         pattern: &'static str,
     },
     /// No file of this format was found.
-    #[error("no {what} is here")]
+    #[error("nothing of this format is here; expected {what}")]
     NotFound {
         /// What was looked for.
         what: &'static str,

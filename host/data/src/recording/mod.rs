@@ -278,3 +278,6 @@ fn set_info(format: Format, topology: TopologyId, classes: Vec<String>, terms: &
 fn names(classes: &[&str]) -> Vec<String> {
     classes.iter().map(|&name| name.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

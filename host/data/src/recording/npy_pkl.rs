@@ -25,7 +25,7 @@ pub(super) fn scan(path: &Path) -> Result<Scan, ReadError> {
     let (samples, layout) = layout(&shape).map_err(fail)?;
     let companion = companion(path).ok_or_else(|| {
         fail(Fault::file(Problem::NotFound {
-            what: "label file (.pkl) beside the array",
+            what: "the labels in NAME_label.pkl or NAME.pkl beside the array",
         }))
     })?;
     let labels = read_labels(&companion, samples)?;
@@ -285,7 +285,7 @@ mod tests {
         check(
             &nan,
             LABEL,
-            "tiny_data.npy, sample 2: it holds no frame of any body; delete it or leave it out with --skip-bad",
+            "tiny_data.npy, sample 2: it holds no frame of any body",
         );
         let text = String::from_utf8_lossy(&DATA[10..128]).replace("25", "24");
         let joints = [&DATA[..10], text.as_bytes(), &DATA[128..]].concat();

@@ -1,0 +1,17 @@
+//! Printing results.
+#![allow(clippy::print_stdout, reason = "commands print")]
+
+use std::io::{ErrorKind, Write as _};
+
+/// Prints text and a line end. A reader that has gone away (`tendon inspect x | head`) is no error: it has seen enough.
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+    {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
