@@ -8,6 +8,8 @@ pub mod atomic;
 pub mod backend;
 /// What an encoder or a classifier is worth on people and cameras it has not seen.
 pub mod evaluate;
+/// From a trained classifier to a signed int8 bundle.
+pub mod bundle;
 /// HTML pages with inline SVG plots.
 pub mod report;
 /// Recordings as the live stream that a device would see.

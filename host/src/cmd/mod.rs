@@ -1,8 +1,10 @@
 //! The subcommands of `tendon`, one a file.
 
+mod bundle;
 mod eval;
 mod import;
 mod inspect;
+mod keygen;
 mod output;
 mod replay;
 mod topologies;
@@ -17,9 +19,11 @@ pub(crate) struct Tendon {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Bundle(Box<bundle::Args>),
     Eval(Box<eval::Args>),
     Import(Box<import::Args>),
     Inspect(inspect::Args),
+    Keygen(keygen::Args),
     Replay(replay::Args),
     Topologies(topologies::Args),
 }
@@ -28,9 +32,11 @@ impl Tendon {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Bundle(args) => bundle::run(*args),
             Command::Eval(args) => eval::run(*args),
             Command::Import(args) => import::run(*args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Keygen(args) => keygen::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Topologies(args) => topologies::run(args),
         }

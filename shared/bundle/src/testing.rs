@@ -22,7 +22,7 @@ impl Numbers {
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -31,12 +31,12 @@ impl Numbers {
 
     /// Returns the next number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() >> 32) as usize % limit.max(1)
+        (self.draw() >> 32) as usize % limit.max(1)
     }
 
     /// Returns the next number of -1.0..1.0.
     pub fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.draw() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
     fn weight(&mut self) -> i8 {
