@@ -334,3 +334,62 @@ fn quantize_graph(adjacency: &[f32], joints: usize, ranges: &Ranges) -> Adjacenc
         zero: ranges.gathered.map(Range::zero),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipliers_use_the_whole_of_31_bits() {
+        let ratios = [0.75, 0.5, 3e-9];
+        let shift = shift_of(&ratios);
+        assert_eq!(shift, 31);
+        assert_eq!(multipliers(&ratios, shift), [1_610_612_736, 1 << 30, 6]);
+        // A ratio just below a power of two must not round up to 2^31.
+        assert_eq!(
+            multipliers(&[1.0 - 1e-12], shift_of(&[1.0 - 1e-12])),
+            [i32::MAX]
+        );
+        assert_eq!(shift_of(&[0.0]), 62);
+    }
+
+    #[test]
+    fn a_layer_stands_for_the_same_real_numbers() {
+        // Two inputs with steps 0.5 and 0.1 and zeros 3 and -128, two outputs.
+        let (weights, bias) = ([1.0, -0.2, 2.0, 0.7], [0.25, -3.0]);
+        let (table, steps) = quantize_layer(&weights, &bias, &[0.5, 0.1], &[3, -128], 2);
+        assert_eq!(table.weights, [127, 51, -127, 89]);
+        // Output 0 at input steps (10, 20): 0.5 * 7 * 1.0 + 0.1 * 148 * 2.0 + 0.25 = 33.35
+        let sum =
+            i32::from(table.weights[0]) * 10 + i32::from(table.weights[1]) * 20 + table.bias[0];
+        assert!((f64::from(sum) * steps[0] - 33.35).abs() < 0.2);
+    }
+
+    #[test]
+    fn a_dead_channel_with_a_large_bias_stays_in_range() {
+        let (table, steps) = quantize_layer(&[0.0, 1e-20], &[5.0], &[1.0, 1.0], &[-128, -128], 1);
+        assert_eq!(table.weights, [0, 0]);
+        assert!((f64::from(table.bias[0]) * steps[0] - 5.0).abs() < 1e-6);
+        assert!(table.bias[0] <= tendon_engine::format::MAX_BIAS);
+    }
+
+    #[test]
+    fn a_graph_keeps_only_its_edges() {
+        let range = |high| Range { low: 0.0, high };
+        let ranges = Ranges {
+            from: range(255.0),
+            gathered: [range(127.5); 3],
+            hidden: vec![1.0],
+            out: range(1.0),
+        };
+        // Two joints; subset 0 is the identity, subset 1 has the edge 0 -> 1 of weight 0.5.
+        let adjacency = [1.0, 0.0, 0.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let tables = quantize_graph(&adjacency, 2, &ranges);
+        // The largest coefficient is 1 * 1.0 / 0.5 = 2, so 13 bits stay after the point.
+        assert_eq!(tables.shift, 13);
+        let expect: [&[Edge]; 6] = [&[(0, 16_384)], &[], &[], &[(1, 16_384)], &[(0, 8_192)], &[]];
+        assert_eq!(tables.edges, expect.map(<[Edge]>::to_vec));
+        assert_eq!(tables.bias[0], (-128 << 13) + 128 * 16_384);
+        assert_eq!(tables.bias[1], -128 << 13);
+    }
+}

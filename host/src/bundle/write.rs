@@ -6,13 +6,12 @@ use super::inputs::Inputs;
 use super::measure::{self, MeasureError, Trial};
 use super::quantize::Options;
 use super::source_buffer;
-use crate::evaluate::metrics::Predictions;
+use crate::evaluate::metrics::{Predictions, argmax};
 use crate::evaluate::temperature::fit_temperature;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tendon_bundle::{Contents, PackError, SecretKey};
 use tendon_engine::{BufferError, Encoder, ParseError};
 use tendon_model::encoder::TRUNK_BLOCKS;
-use tendon_model::folded::Folded;
 use tendon_model::parameters::Values;
 use tendon_model::weights::Description;
 use tendon_shared::manifest::{FORMAT_VERSION, Manifest};
@@ -35,7 +34,7 @@ pub struct Recipe {
     pub golden: usize,
     /// Calibrated confidence from which a prediction counts, 0..=1.
     pub threshold: f32,
-    /// Softmax temperature; fitted on the validation windows when absent.
+    /// Softmax temperature instead of the classifier file's; fitted on the validation windows when neither states one.
     pub temperature: Option<f64>,
 }
 
@@ -69,7 +68,7 @@ pub struct Report {
     pub agreement: f64,
     /// The softmax temperature.
     pub temperature: f64,
-    /// Whether the temperature was fitted on windows that the classifier did not learn from.
+    /// Whether the temperature comes from windows that the classifier did not learn from.
     pub calibrated: bool,
     /// Source features in the bundle.
     pub sources: usize,
@@ -158,7 +157,7 @@ pub fn make(
         method: Method::Extremes,
         hidden_channels: false,
     };
-    let compared = spread(&chosen, recipe.calibration / 2);
+    let compared = spread(&chosen, recipe.calibration / 4);
     progress(Step::Choose(compared.len() * (1 + 2 * Method::ALL.len())));
     let trials = measure::choose(&network, &seen, options, train, &compared, &window)?;
     let Some(best) = trials.first() else {
@@ -171,23 +170,28 @@ pub fn make(
     let blocks = measure::block_errors(&network, &encoder, train, &spread(&compared, 16))?;
 
     let all = |inputs: &Inputs| (0..inputs.len()).collect::<Vec<_>>();
+    // Half as many again as are wanted: some will turn out to be unusable.
+    let candidates = source_buffer::pick(train, &|_| true, recipe.source_each * 3 / 2);
     progress(Step::Report(
-        2 * test.len() + validation.len() + train.len(),
+        2 * test.len() + validation.len() + candidates.len(),
     ));
     let float = measure::float_logits(&network, test, &all(test), &window);
     let int8 = measure::int8_logits(&encoder, test, &all(test), &window)?;
     let held = measure::int8_logits(&encoder, validation, &all(validation), &window)?;
     let held = measure::predictions(classes, held, validation, &all(validation));
-    let own = measure::int8_logits(&encoder, train, &all(train), &window)?;
-    let own = measure::predictions(classes, own, train, &all(train));
-    let temperature = recipe.temperature.unwrap_or_else(|| fit_temperature(&held));
+    let own = measure::int8_logits(&encoder, train, &candidates, &window)?;
+    let own = measure::predictions(classes, own, train, &candidates);
+    let stated = recipe.temperature.or(description.temperature);
+    let temperature = stated.unwrap_or_else(|| fit_temperature(&held));
 
     // Windows that the encoder itself gets wrong would teach the device its mistakes.
-    let right: Vec<bool> = own
-        .rows()
-        .map(|(logits, label)| crate::evaluate::metrics::argmax(logits) == label)
+    let right: BTreeSet<usize> = candidates
+        .iter()
+        .zip(own.rows())
+        .filter(|(_, (logits, label))| argmax(logits) == *label)
+        .map(|(number, _)| *number)
         .collect();
-    let sources = source_buffer::pick(train, &|number| right[number], recipe.source_each);
+    let sources = source_buffer::pick(train, &|number| right.contains(&number), recipe.source_each);
     let source = source_buffer::collect(&encoder, train, &sources)?;
     let golden = train.spread(recipe.golden.max(1));
 
@@ -197,7 +201,7 @@ pub fn make(
         float: measure::predictions(classes, float, test, &all(test)),
         int8: measure::predictions(classes, int8, test, &all(test)),
         temperature,
-        calibrated: recipe.temperature.is_some() || !held.is_empty(),
+        calibrated: stated.is_some() || !held.is_empty(),
         sources: source.labels.len(),
         encoder_bytes: blob.len(),
         trials,
@@ -224,17 +228,6 @@ pub fn make(
             .collect(),
     };
     Ok((contents.pack(key)?, report))
-}
-
-/// Folds a classifier without making a bundle.
-///
-/// # Errors
-/// [`FoldError`].
-pub fn folded(
-    weights: &BTreeMap<String, Values>,
-    description: &Description,
-) -> Result<Folded, FoldError> {
-    fold(&description.config, description.classes.len(), weights)
 }
 
 /// At most `most` of the numbers, evenly spread.
@@ -356,6 +349,7 @@ mod tests {
             config,
             normalize: SPEC,
             classes: ["wave", "sit", "fall"].map(String::from).to_vec(),
+            temperature: None,
             provenance: Provenance {
                 method: "random".to_owned(),
                 ..Provenance::default()

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "verify")]
     show: bool,
     /// File with the public keys whose bundles are accepted.
-    #[arg(long, requires = "verify", required_unless_present = "classifier")]
+    #[arg(long, requires = "verify")]
     trust: Option<PathBuf>,
     /// Refuse a model version below this one.
     #[arg(long, requires = "verify", default_value_t = 0)]

@@ -42,6 +42,14 @@ impl Bundle {
         floor: Floor,
     ) -> Result<VerifiedBundle, VerifyError> {
         let file = File::open(path)?;
+        let found = file.metadata()?.len();
+        if found > MAX_BUNDLE_BYTES {
+            return Err(VerifyError::TooLarge {
+                found,
+                limit: MAX_BUNDLE_BYTES,
+            });
+        }
+        // The file may grow meanwhile, or be a pipe.
         let mut bytes = Vec::new();
         file.take(MAX_BUNDLE_BYTES + 1).read_to_end(&mut bytes)?;
         Self::verify(bytes, trusted, floor)

@@ -15,6 +15,13 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        reason = "tests may panic: that is how they fail"
+    )
+)]
 
 mod adjacency;
 mod arena;

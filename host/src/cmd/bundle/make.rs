@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Where the bundle goes.
     #[arg(short, long)]
     out: Option<PathBuf>,
-    /// Softmax temperature; by default fitted on the training persons that the classifier did not learn from.
+    /// Softmax temperature; by default the classifier file's, or fitted on training persons that the classifier did not learn from.
     #[arg(long)]
     temperature: Option<f64>,
     /// Calibrated confidence from which a prediction counts, 0..=1.
