@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
+use tendon_data::split::Axis;
 use tendon_data::windows::WindowSet;
 use tendon_host::evaluate::features::predict;
 use tendon_host::evaluate::finetune::{
@@ -13,11 +14,14 @@ use tendon_host::evaluate::finetune::{
 use tendon_host::evaluate::metrics::{Metrics, Predictions};
 use tendon_host::evaluate::outcome::{Choice, Curve, Found, Outcome, percent};
 use tendon_host::evaluate::temperature::fit_temperature;
+use tendon_model::classifier::Classifier;
 use tendon_model::encoder::{EncoderConfig, StGcn};
 use tendon_model::graph::GraphKind;
 use tendon_model::weights::{Description, Provenance, load, save};
 use tendon_shared::normalize::{Mode, NormalizeSpec, PREPROCESSING_VERSION};
 
+/// The file that a finetuning is for.
+const CLASSIFIER: &str = "classifier.safetensors";
 const DEFAULT: &str = include_str!("../../../../configs/eval/finetune.toml");
 
 /// Train an encoder with labels to a classifier; writes classifier.safetensors.
@@ -61,7 +65,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         start: &start,
     };
 
-    let mut model = None;
     let choice = match &args.choice {
         Some(path) => earlier_choice(path)?,
         None => {
@@ -73,12 +76,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             )?;
             add_curves(&mut outcome, "", &trained.epochs);
             let choice = task.choose(&trained, &windows.validation, &windows.test, &mut outcome)?;
-            model = Some(trained.last);
+            let name = if config.refit == Refit::Never {
+                CLASSIFIER
+            } else {
+                "without-held-out.safetensors"
+            };
+            task.save(name, &trained.last, &outcome.classes, choice, false)?;
             choice
         }
     };
-    let refit = config.refit != Refit::Never;
-    if refit || model.is_none() {
+    if config.refit != Refit::Never || args.choice.is_some() {
         let all = material.all_training(&start.normalize)?;
         let trained = task.train("refit", choice.epochs, &all, None)?;
         add_curves(&mut outcome, "all training persons", &trained.epochs);
@@ -98,14 +105,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             test: true,
             metrics,
         });
-        model = Some(trained.last);
+        task.save(CLASSIFIER, &trained.last, &outcome.classes, choice, true)?;
     }
     outcome.choice = Some(choice);
-    if let Some(model) = model {
-        let path = common.out.join("classifier.safetensors");
-        let description = task.describe(&outcome.classes, choice, refit);
-        save(&path, &model.encoder, Some(&model.classifier), &description)?;
-    }
     common.close(outcome, &material)
 }
 
@@ -225,15 +227,26 @@ impl Task<'_> {
         })
     }
 
-    fn describe(&self, classes: &[String], choice: Choice, refit: bool) -> Description {
+    /// Writes a classifier with everything that its use and a later evaluation need.
+    fn save(
+        &self,
+        name: &str,
+        model: &Classifier,
+        classes: &[String],
+        choice: Choice,
+        with_held_out: bool,
+    ) -> anyhow::Result<()> {
         let (material, common) = (self.material, &self.args.common);
         let mut used = material.sides.train.clone();
-        if refit {
+        let mut selection = material.split.train.clone();
+        if with_held_out {
             used.extend(&material.sides.validation);
+        } else {
+            selection = selection.without(Axis::Subject, material.held_out.iter().copied());
         }
         let provenance = Provenance {
             data_digest: material.dataset.digest().to_owned(),
-            split: material.split.train.to_string(),
+            split: selection.to_string(),
             subjects: material.subjects(&used),
             method: "finetune".to_owned(),
             epochs: choice.epochs as u64,
@@ -245,13 +258,19 @@ impl Task<'_> {
             base: self.start.provenance.clone().map(Box::new),
             ..Provenance::default()
         };
-        Description {
+        let description = Description {
             config: self.start.config.clone(),
             normalize: self.start.normalize,
             classes: classes.to_vec(),
             temperature: Some(choice.temperature),
             provenance,
-        }
+        };
+        Ok(save(
+            &common.out.join(name),
+            &model.encoder,
+            Some(&model.classifier),
+            &description,
+        )?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `tendon eval`: what an encoder or a classifier is worth on people and cameras it has not seen.
 
 mod baselines;
+mod classifier;
 mod common;
 mod finetune;
 mod knn;
@@ -19,6 +20,7 @@ enum Protocol {
     Knn(knn::Args),
     Finetune(finetune::Args),
     Baselines(baselines::Args),
+    Classifier(classifier::Args),
 }
 
 /// Runs one protocol.
@@ -28,5 +30,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Protocol::Knn(args) => knn::run(&args),
         Protocol::Finetune(args) => finetune::run(&args),
         Protocol::Baselines(args) => baselines::run(&args),
+        Protocol::Classifier(args) => classifier::run(&args),
     }
 }
