@@ -48,7 +48,7 @@ pub fn encode(tensors: &Named, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     }
     let mut text = Value::Object(header).to_string();
     // The format aligns tensors to 8 bytes by spaces behind the header.
-    while text.len() % 8 != 0 {
+    while !text.len().is_multiple_of(8) {
         text.push(' ');
     }
     let mut bytes = Vec::with_capacity(8 + text.len() + offset);

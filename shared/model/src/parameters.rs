@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Gradients, Tensor, TensorData};
 
 /// One tensor's values on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,40 @@ pub fn collect(module: &impl Module) -> Named {
         );
     });
     flat
+}
+
+/// Copies the gradients of all parameters that have one to the host.
+pub fn collect_gradients(module: &impl Module, gradients: &Gradients) -> Named {
+    struct Collect<'a> {
+        path: Path,
+        gradients: &'a Gradients,
+        named: Named,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.enter(name);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.exit();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = param.val().grad(self.gradients) else {
+                return;
+            };
+            let shape = gradient.dims().to_vec();
+            let data = gradient.into_data().try_to_vec().unwrap_or_default();
+            self.named.insert(self.path.name(), Values { shape, data });
+        }
+    }
+    let mut collect = Collect {
+        path: Path::default(),
+        gradients,
+        named: Named::new(),
+    };
+    module.visit(&mut collect);
+    collect.named
 }
 
 /// Puts `values` into a module. Names that the module does not know are ignored.

@@ -14,7 +14,7 @@ pub enum Pass {
     /// Running statistics, no dropout. Differentiable on an autodiff device.
     Infer,
     /// Batch statistics and dropout.
-    Train(Training),
+    Train(Box<Training>),
 }
 
 /// The state of one training pass.
@@ -26,10 +26,10 @@ pub struct Training {
 impl Pass {
     /// A training pass whose dropout masks come from `noise`.
     pub fn train(noise: ChaCha8Rng) -> Self {
-        Self::Train(Training {
+        Self::Train(Box::new(Training {
             noise,
             statistics: Vec::new(),
-        })
+        }))
     }
 
     /// Zeroes each value with probability `rate` and scales the others up; the identity when inferring.

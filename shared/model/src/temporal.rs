@@ -43,12 +43,7 @@ impl TemporalConv {
         for tap in 0..TAPS {
             let rows =
                 every(padded.clone(), tap, kept, stride).reshape([batch * joint * kept, input]);
-            let part = rows.matmul(
-                weight
-                    .clone()
-                    .slice([tap..tap + 1])
-                    .reshape([input, output]),
-            );
+            let part = rows.matmul(weight.clone().narrow(0, tap, 1).reshape([input, output]));
             sum = Some(match sum {
                 Some(sum) => sum + part,
                 None => part,
