@@ -1,0 +1,13 @@
+//! Parts that contrastive methods share: losses, the queue of negatives, the watch for collapse.
+//!
+//! Pure functions of tensors and small states; a method composes them and owns the networks.
+
+mod cosine;
+mod divergence;
+mod info_nce;
+mod queue;
+
+pub use cosine::{cosine, cosine_distance};
+pub use divergence::{Collapse, CollapseWatch, spread};
+pub use info_nce::{InfoNce, cross_entropy};
+pub use queue::{Queue, QueueError};

@@ -1,0 +1,188 @@
+//! What a pretraining method is: how it asks for views, makes a loss of them and moves its networks.
+//!
+//! A method never reads a file and never augments: [`Method::draws`] says which windows in which views a step
+//! needs, the loop (`pretrain`) makes them, [`Method::loss`] turns them into one number and [`Method::learn`]
+//! moves the networks. Everything random comes from counters in [`Moment`]; everything a resumed run needs is in [`State`].
+//!
+//! The seam was checked on paper against the five methods that use it:
+//! - **SkeleMixCLR**: one draw, views query and key (normal recipe, T = 64). The mixing partner, parts and
+//!   frames come from `Moment::noise`, the paste and the mask pooling from `StGcn::fold` and `features`; the head is called
+//!   twice, so its BatchNorm sees two batches in one `Pass`. Queue and target as in the base.
+//! - **CMCS**: one draw, two views, three inputs each (joint, motion, bone); `networks` lists three encoders with their own heads,
+//!   predictors and targets, one optimiser moves them all. The second stage starts by `Moment::epoch`, its
+//!   frozen target is a flag; the EMA after the optimiser's step belongs in `learn`. No queue: `State` has no fixed fields.
+//! - **PSP**: two draws, 9 labelled and 90 unlabelled windows; two views (independent temporal draws), view 0 as joints,
+//!   view 1 as motion; both go through one shared encoder. Attention and MLP are dropped at the end: `networks` does not list
+//!   them. Its own encoder type asks for a second variant in [`Network`]. No target at all.
+//! - **MsMCLR**: one draw, views query, key (normal) and strong (extreme recipe); attention on the unpooled map; four
+//!   heads, one queue; weights and scales are its own configuration.
+//! - **SkeleMoCLR**: labelled and unlabelled draws, views weak and strong; classifier beside the encoder with another learning rate
+//!   (`OptimizerConfig` is the method's own, so it may keep two optimisers in `learn` and in `State`); labels of
+//!   queue entries are a second ring in `State::numbers`; `networks` lists student and teacher, so the monitor reports both.
+
+mod skeletonclr;
+
+use burn::tensor::{Gradients, Tensor};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use tendon_model::augment::Recipe;
+use tendon_model::augment::random::generator;
+use tendon_model::encoder::StGcn;
+use tendon_model::parameters::{Named, RestoreError};
+use tendon_shared::pose::Presence;
+use tendon_shared::stream::Stream;
+
+pub use skeletonclr::{SkeletonClr, SkeletonClrConfig};
+
+use crate::contrast::{Collapse, QueueError};
+
+/// Which windows a draw takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Windows whose labels are hidden.
+    Unlabelled,
+    /// Windows whose labels may be used.
+    Labelled,
+}
+
+/// One augmented version of each window of a draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewSpec {
+    /// How it is made.
+    pub recipe: Recipe,
+    /// Stacked streams, one list for each input wanted: the view is made once, the streams are derived from it.
+    pub inputs: Vec<Vec<Stream>>,
+}
+
+/// Windows that one step needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draw {
+    /// Where they come from.
+    pub pool: Pool,
+    /// How many.
+    pub count: usize,
+    /// In which views.
+    pub views: Vec<ViewSpec>,
+}
+
+/// The windows of one draw.
+pub struct Drawn {
+    /// `[view][input]`: `[window, body, channel, frame, joint]`, off the autodiff graph.
+    pub views: Vec<Vec<Tensor<5>>>,
+    /// Which bodies are there, one a window.
+    pub presence: Vec<Presence>,
+    /// Class of each window; empty for an unlabelled draw.
+    pub labels: Vec<u16>,
+}
+
+/// When a step happens, and its random numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Pass over the data, from 0.
+    pub epoch: u64,
+    /// Step, from 0 over the whole run.
+    pub step: u64,
+}
+
+impl Moment {
+    /// A generator of its own for each `purpose` at each step.
+    pub fn noise(&self, purpose: u64) -> ChaCha8Rng {
+        // Views count samples in this place, so the step's purposes start from the far end.
+        generator(self.seed, self.step, u64::MAX, purpose)
+    }
+}
+
+/// The loss of one step.
+pub struct Loss {
+    /// What is to become smaller.
+    pub value: Tensor<1>,
+    /// Standard deviation of unit embeddings, and their dimensions: see [`crate::contrast::spread`].
+    pub spread: (f64, usize),
+    /// Further figures for the log, by name.
+    pub figures: Vec<(&'static str, f64)>,
+}
+
+/// An encoder that a method trains.
+pub struct Network<'a> {
+    /// Its name in file names; empty for the only one.
+    pub name: &'static str,
+    /// Streams that its input stacks.
+    pub streams: Vec<Stream>,
+    /// The encoder.
+    pub encoder: &'a StGcn,
+}
+
+/// Everything that a resumed run needs besides its configuration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// Tensors by name.
+    pub tensors: Named,
+    /// Whole numbers by name.
+    pub numbers: BTreeMap<String, u64>,
+}
+
+impl State {
+    /// Adds tensors under a prefix.
+    pub fn insert(&mut self, prefix: &str, tensors: Named) {
+        self.tensors
+            .extend(tensors.into_iter().map(|(name, values)| (format!("{prefix}.{name}"), values)));
+    }
+
+    /// Tensors below a prefix.
+    pub fn below(&self, prefix: &str) -> Named {
+        let strip = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_string());
+        self.tensors.iter().filter_map(|(name, values)| Some((strip(name)?, values.clone()))).collect()
+    }
+
+    /// A number by name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn number(&self, name: &str) -> Result<u64, MethodError> {
+        let missing = || RestoreError::Missing { name: name.to_string() };
+        Ok(*self.numbers.get(name).ok_or_else(missing)?)
+    }
+}
+
+/// Why a method cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum MethodError {
+    /// The stored state does not fit the configuration.
+    #[error("the checkpoint does not fit: {0}")]
+    Restore(#[from] RestoreError),
+    /// The stored queue does not fit the configuration.
+    #[error("the checkpoint does not fit: {0}")]
+    Queue(#[from] QueueError),
+    /// Training has collapsed.
+    #[error(transparent)]
+    Collapse(#[from] Collapse),
+}
+
+/// A pretraining method with its networks.
+pub trait Method {
+    /// The windows and views of every step.
+    fn draws(&self) -> Vec<Draw>;
+
+    /// The loss of one step; may move targets and queues, not the trained networks.
+    ///
+    /// # Errors
+    /// Training cannot go on.
+    fn loss(&mut self, drawn: &[Drawn], moment: &Moment) -> Result<Loss, MethodError>;
+
+    /// Moves the trained networks along the gradients; returns the gradients' norm.
+    fn learn(&mut self, gradients: &Gradients, rate: f64) -> f64;
+
+    /// The encoders worth evaluating and writing.
+    fn networks(&self) -> Vec<Network<'_>>;
+
+    /// What has to be stored.
+    fn state(&self) -> State;
+
+    /// Goes on from a stored state.
+    ///
+    /// # Errors
+    /// The state belongs to another configuration; the method is unusable then.
+    fn restore(&mut self, state: &State) -> Result<(), MethodError>;
+}

@@ -1,0 +1,382 @@
+//! The pretraining loop: views in, one loss, one step, and everything written so that a kill loses no work.
+//!
+//! It knows no method and no file format of recordings. Its result depends only on configuration and data:
+//! a run that is killed at any moment and resumed ends with the same bytes on the CPU.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod config;
+pub mod log;
+pub mod monitor;
+pub mod schedule;
+pub mod tensorboard;
+
+use burn::module::Module as _;
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+use tendon_data::windows::WindowSet;
+use tendon_model::encoder::ConfigError;
+use tendon_model::weights::{Description, Provenance, WeightsError, save};
+use tendon_shared::normalize::PREPROCESSING_VERSION;
+
+use batch::Batches;
+use checkpoint::{CheckpointError, Position};
+use config::{MethodConfig, PretrainConfig};
+use log::Log;
+use monitor::Monitor;
+use tensorboard::Events;
+
+use crate::contrast::CollapseWatch;
+use crate::evaluate::EvaluateError;
+use crate::method::{Method, MethodError, Moment, SkeletonClr};
+
+/// A run: what to train on, how, and where to write.
+pub struct Run<'a> {
+    /// How.
+    pub config: &'a PretrainConfig,
+    /// On what; labels are only used by the monitor.
+    pub windows: &'a WindowSet,
+    /// The split that chose the windows, for the record.
+    pub split: &'a str,
+    /// Where tensors live, without autodiff.
+    pub device: &'a Device,
+    /// Where files go; what is there is never removed.
+    pub folder: &'a Path,
+    /// Goes on from the folder's checkpoint.
+    pub resume: bool,
+    /// Wall time in seconds since 1970, for the logs.
+    pub clock: &'a dyn Fn() -> f64,
+}
+
+/// What the loop tells while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// The run starts or goes on after `step` of `steps` steps.
+    Started {
+        /// Steps done.
+        step: u64,
+        /// Steps of the whole run.
+        steps: u64,
+    },
+    /// A step is done.
+    Step {
+        /// Steps done.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+    /// The monitor has looked at the features.
+    Monitor {
+        /// Steps done.
+        step: u64,
+        /// Share of right answers, 0..=1.
+        top1: f64,
+    },
+}
+
+/// What the caller wants after some progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Go on.
+    Continue,
+    /// Write a checkpoint and return.
+    Save,
+    /// Return at once and write nothing, as a kill would.
+    Abandon,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// Encoder files, if the run is complete.
+    pub encoders: Vec<PathBuf>,
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainError {
+    /// The encoder's configuration is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Fewer windows than a batch.
+    #[error("there are {windows} windows, a batch has {batch}: lower `batch` or choose more data")]
+    TooFew {
+        /// Windows there are.
+        windows: usize,
+        /// Windows of a batch.
+        batch: usize,
+    },
+    /// The folder has a run and `resume` was not asked for.
+    #[error("{path} is there already: add --resume to go on, or choose another --out")]
+    Occupied {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// There is nothing to resume.
+    #[error("{path} is not there: nothing to resume, run without --resume")]
+    NothingToResume {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// A checkpoint could not be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The method cannot go on.
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    /// An encoder file could not be written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The monitor failed.
+    #[error("monitor: {0}")]
+    Monitor(#[from] EvaluateError),
+    /// The windows contradict their own specification.
+    #[error("windows: {0}")]
+    Windows(#[from] tendon_shared::stream::StreamLengthError),
+    /// A log could not be written.
+    #[error("{path}: {source}")]
+    Log {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Runs or resumes a pretraining run; `watch` sees progress and may stop it.
+///
+/// # Errors
+/// See [`PretrainError`]; the folder's last checkpoint stays valid.
+pub fn pretrain(run: &Run<'_>, mut watch: impl FnMut(Progress) -> Wish) -> Result<Outcome, PretrainError> {
+    let Run { config, windows, device, .. } = *run;
+    let per_epoch = (windows.len() / config.batch) as u64;
+    if per_epoch == 0 {
+        return Err(PretrainError::TooFew { windows: windows.len(), batch: config.batch });
+    }
+    let steps = config.epochs * per_epoch;
+    let mut method = method(run)?;
+    let mut collapse = CollapseWatch::default();
+    let mut position = restore(run, method.as_mut(), &mut collapse)?;
+    let mut files = Files::open(run, run.resume.then_some(position.step))?;
+    let monitor = Monitor::new(config.monitor, windows);
+    let mut batches = Batches::new(windows, config.seed);
+    let draws = method.draws();
+
+    let mut wish = watch(Progress::Started { step: position.step, steps });
+    if !run.resume {
+        if let Some(top1) = files.monitor(run, &monitor, method.as_ref(), 0)? {
+            wish = wish.max(watch(Progress::Monitor { step: 0, top1 }));
+        }
+        files.snapshot(run, method.as_ref(), 0)?;
+        files.checkpoint(&position, method.as_ref(), &collapse)?;
+    }
+    while position.step < steps && wish == Wish::Continue {
+        let step = position.step;
+        let moment = Moment { seed: config.seed, epoch: step / per_epoch, step };
+        let rate = config.schedule.at(step, per_epoch, config.epochs);
+        let drawn = batches.draw(&draws, &moment, step % per_epoch, device)?;
+        let loss = method.loss(&drawn, &moment)?;
+        let value = f64::from(loss.value.clone().into_scalar::<f32>());
+        let (spread, dim) = loss.spread;
+        collapse.check(step, value, spread, dim).map_err(MethodError::from)?;
+        let norm = method.learn(&loss.value.backward(), rate);
+        position.step += 1;
+
+        let mut figures = vec![("loss", value), ("rate", rate), ("spread", spread), ("gradient_norm", norm)];
+        figures.extend(loss.figures);
+        files.figures(run, position.step, "train", &figures)?;
+        wish = watch(Progress::Step { step: position.step, loss: value });
+        if wish == Wish::Abandon {
+            break;
+        }
+        let epochs = position.step / per_epoch;
+        if position.step.is_multiple_of(per_epoch) {
+            let due = |every: u64| every > 0 && epochs.is_multiple_of(every);
+            if due(config.monitor.epochs)
+                && let Some(top1) = files.monitor(run, &monitor, method.as_ref(), position.step)?
+            {
+                wish = wish.max(watch(Progress::Monitor { step: position.step, top1 }));
+            }
+            if due(config.snapshot_epochs) {
+                files.snapshot(run, method.as_ref(), position.step)?;
+            }
+        }
+        let due = position.step.is_multiple_of(config.checkpoint_steps) || position.step == steps;
+        if due || wish == Wish::Save {
+            files.checkpoint(&position, method.as_ref(), &collapse)?;
+        }
+    }
+    let complete = position.step == steps && wish != Wish::Abandon;
+    let encoders = if complete { write_encoders(run, method.as_ref(), steps, "encoder")? } else { Vec::new() };
+    Ok(Outcome { step: position.step, steps, encoders })
+}
+
+impl Wish {
+    /// The more urgent of two wishes.
+    fn max(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Abandon, _) | (_, Self::Abandon) => Self::Abandon,
+            (Self::Save, _) | (_, Self::Save) => Self::Save,
+            (Self::Continue, Self::Continue) => Self::Continue,
+        }
+    }
+}
+
+/// The method that the configuration names, with new networks.
+fn method(run: &Run<'_>) -> Result<Box<dyn Method>, ConfigError> {
+    let Run { config, windows, device, .. } = *run;
+    let encoder = config.encoder(windows.topology);
+    match &config.method {
+        MethodConfig::SkeletonClr(method) => {
+            let (optimizer, batch, seed) = (config.optimizer, config.batch, config.seed);
+            Ok(Box::new(SkeletonClr::new(method.clone(), &encoder, optimizer, batch, seed, device)?))
+        }
+    }
+}
+
+/// Puts the folder's checkpoint into the method, if the run resumes.
+fn restore(
+    run: &Run<'_>,
+    method: &mut dyn Method,
+    collapse: &mut CollapseWatch,
+) -> Result<Position, PretrainError> {
+    let path = run.folder.join(CHECKPOINT);
+    let start = Position::start(run.config.digest(), run.windows.digests.join(","), run.split.to_string());
+    match (run.resume, checkpoint::load(&path, &start)) {
+        (true, Ok(Some((position, state)))) => {
+            method.restore(&state)?;
+            collapse.restore(state.number("collapse.low")?);
+            Ok(position)
+        }
+        (true, Ok(None)) => Err(PretrainError::NothingToResume { path }),
+        (true, Err(error)) => Err(error.into()),
+        (false, Ok(None)) => Ok(start),
+        (false, _) => Err(PretrainError::Occupied { path }),
+    }
+}
+
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// The files that grow during a run.
+struct Files {
+    log: (PathBuf, Log),
+    events: (PathBuf, Events),
+    checkpoint: PathBuf,
+}
+
+impl Files {
+    fn open(run: &Run<'_>, resumed: Option<u64>) -> Result<Self, PretrainError> {
+        let (log, events) = (run.folder.join("log.jsonl"), run.folder.join("tensorboard"));
+        std::fs::create_dir_all(run.folder).map_err(failed(run.folder))?;
+        Ok(Self {
+            log: (log.clone(), Log::open(&log, resumed).map_err(failed(&log))?),
+            events: (events.clone(), Events::create(&events, resumed.unwrap_or(0), (run.clock)()).map_err(failed(&events))?),
+            checkpoint: run.folder.join(CHECKPOINT),
+        })
+    }
+
+    fn figures(
+        &mut self,
+        run: &Run<'_>,
+        step: u64,
+        kind: &str,
+        figures: &[(&str, f64)],
+    ) -> Result<(), PretrainError> {
+        let named: Vec<_> = figures.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+        self.log.1.write(step, kind, &named).map_err(failed(&self.log.0))?;
+        let tagged: Vec<_> = named.into_iter().map(|(name, value)| (format!("{kind}/{name}"), value)).collect();
+        self.events.1.write(step, (run.clock)(), &tagged).map_err(failed(&self.events.0))
+    }
+
+    /// Asks the monitor about the first network.
+    fn monitor(
+        &mut self,
+        run: &Run<'_>,
+        monitor: &Option<Monitor>,
+        method: &dyn Method,
+        step: u64,
+    ) -> Result<Option<f64>, PretrainError> {
+        let Some(monitor) = monitor else { return Ok(None) };
+        let mut first = None;
+        for network in method.networks() {
+            let mut encoder = run.config.encoder(run.windows.topology);
+            encoder.streams = network.streams;
+            let top1 = monitor.top1(&network.encoder.valid(), &encoder, run.windows, run.device)?;
+            self.figures(run, step, "monitor", &[(&format!("knn{}", network.name), top1)])?;
+            first.get_or_insert(top1);
+        }
+        Ok(first)
+    }
+
+    /// Keeps the encoders of this step, if the configuration asks for a curve.
+    fn snapshot(&self, run: &Run<'_>, method: &dyn Method, step: u64) -> Result<(), PretrainError> {
+        if run.config.snapshot_epochs > 0 {
+            write_encoders(run, method, step, &format!("snapshots/encoder-{step:07}"))?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(
+        &self,
+        position: &Position,
+        method: &dyn Method,
+        collapse: &CollapseWatch,
+    ) -> Result<(), PretrainError> {
+        let mut state = method.state();
+        state.numbers.insert("collapse.low".to_string(), collapse.state());
+        Ok(checkpoint::save(&self.checkpoint, position, &state)?)
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> PretrainError {
+    let path = path.to_path_buf();
+    move |source| PretrainError::Log { path, source }
+}
+
+/// Writes every network's encoder file.
+fn write_encoders(
+    run: &Run<'_>,
+    method: &dyn Method,
+    step: u64,
+    stem: &str,
+) -> Result<Vec<PathBuf>, PretrainError> {
+    let Run { config, windows, .. } = *run;
+    let mut subjects = windows.subjects.clone();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let provenance = Provenance {
+        data_digest: windows.digests.join(","),
+        split: run.split.to_string(),
+        subjects,
+        method: config.method.name().to_string(),
+        epochs: step * config.batch as u64 / windows.len().max(1) as u64,
+        steps: step,
+        seed: config.seed,
+        preprocessing_version: PREPROCESSING_VERSION,
+        config_digest: config.digest(),
+    };
+    let mut paths = Vec::new();
+    for network in method.networks() {
+        let description = Description {
+            config: tendon_model::encoder::EncoderConfig {
+                streams: network.streams,
+                ..config.encoder(windows.topology)
+            },
+            normalize: config.normalize(),
+            classes: Vec::new(),
+            provenance: provenance.clone(),
+        };
+        let separator = if network.name.is_empty() { "" } else { "-" };
+        let path = run.folder.join(format!("{stem}{separator}{}.safetensors", network.name));
+        save(&path, &network.encoder.valid(), None, &description)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests;

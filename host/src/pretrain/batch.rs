@@ -1,0 +1,190 @@
+//! Batches: which windows a step sees, augmented in parallel, the same on any number of threads.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt as _;
+use rayon::prelude::*;
+use tendon_data::windows::WindowSet;
+use tendon_model::augment::View;
+use tendon_model::augment::random::generator;
+use tendon_shared::stream::{StreamLengthError, stack};
+
+use crate::method::{Draw, Drawn, Moment, Pool, ViewSpec};
+
+/// Coordinates of a joint.
+const AXES: usize = 3;
+
+/// Draws batches from training windows in a new random order each epoch.
+pub struct Batches<'a> {
+    windows: &'a WindowSet,
+    seed: u64,
+    /// The order of one epoch, kept because every step of it asks.
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl<'a> Batches<'a> {
+    /// Draws from `windows`.
+    pub fn new(windows: &'a WindowSet, seed: u64) -> Self {
+        Self { windows, seed, order: None }
+    }
+
+    /// The windows of every draw of one step; `position` counts the epoch's steps from 0.
+    ///
+    /// # Errors
+    /// The windows have another shape than their specification says.
+    pub fn draw(
+        &mut self,
+        draws: &[Draw],
+        moment: &Moment,
+        position: u64,
+        device: &Device,
+    ) -> Result<Vec<Drawn>, StreamLengthError> {
+        draws.iter().map(|draw| self.drawn(draw, moment, position, device)).collect()
+    }
+
+    fn drawn(
+        &mut self,
+        draw: &Draw,
+        moment: &Moment,
+        position: u64,
+        device: &Device,
+    ) -> Result<Drawn, StreamLengthError> {
+        let order = self.order(moment.epoch);
+        let first = position as usize * draw.count;
+        let indices: Vec<usize> = (first..first + draw.count).map(|index| order[index % order.len()]).collect();
+        let views = draw
+            .views
+            .iter()
+            .enumerate()
+            .map(|(number, view)| self.view(view, number as u64, &indices, moment, device))
+            .collect::<Result<_, _>>()?;
+        let presence = indices.iter().map(|index| self.windows.presence[*index]).collect();
+        let labels = match draw.pool {
+            Pool::Unlabelled => Vec::new(),
+            Pool::Labelled => indices.iter().map(|index| self.windows.labels[*index]).collect(),
+        };
+        Ok(Drawn { views, presence, labels })
+    }
+
+    /// One tensor for each input of a view.
+    fn view(
+        &self,
+        spec: &ViewSpec,
+        number: u64,
+        indices: &[usize],
+        moment: &Moment,
+        device: &Device,
+    ) -> Result<Vec<Tensor<5>>, StreamLengthError> {
+        let topology = self.windows.topology.topology();
+        let joints = topology.joint_count();
+        let frames = usize::from(self.windows.spec.frames);
+        let bodies = usize::from(self.windows.spec.bodies);
+        let plane = frames * joints;
+        let augmented: Vec<Vec<f32>> = indices
+            .par_iter()
+            .map(|index| {
+                let mut data = self.windows.window(*index).to_vec();
+                let mut noise = generator(self.seed, moment.epoch, *index as u64, number);
+                let mut view = View { data: &mut data, frames, joints };
+                spec.recipe.apply(&mut view, topology, &mut noise);
+                data
+            })
+            .collect();
+        let input = |streams: &Vec<_>| {
+            let channels = AXES * streams.len();
+            let mut values = vec![0.0; indices.len() * bodies * channels * plane];
+            values
+                .par_chunks_mut(channels * plane)
+                .zip(augmented.par_iter().flat_map(|window| window.par_chunks(AXES * plane)))
+                .try_for_each(|(out, body)| stack(streams, topology, body, frames, out))?;
+            let shape = [indices.len(), bodies, channels, frames, joints];
+            Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        };
+        spec.inputs.iter().map(input).collect()
+    }
+
+    /// A random order of all windows, the epoch's own.
+    fn order(&mut self, epoch: u64) -> &[usize] {
+        let count = self.windows.len();
+        let seed = self.seed;
+        let current = self.order.take().filter(|(of, _)| *of == epoch);
+        let (_, order) = self.order.insert(current.unwrap_or_else(|| {
+            let mut order: Vec<usize> = (0..count).collect();
+            let mut noise = generator(seed, epoch, u64::MAX - 1, 0);
+            for index in (1..count).rev() {
+                order.swap(index, noise.random_range(0..=index));
+            }
+            (epoch, order)
+        }));
+        order
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use tendon_model::augment::Recipe;
+    use tendon_shared::normalize::{Mode, NormalizeSpec};
+    use tendon_shared::pose::Presence;
+    use tendon_shared::stream::Stream;
+    use tendon_shared::topology::TopologyId;
+
+    /// `count` windows of one body, 8 frames, of three classes and four subjects; class shows in the motion.
+    pub(crate) fn windows(count: usize) -> WindowSet {
+        let spec = NormalizeSpec { mode: Mode::Product, frames: 8, bodies: 1 };
+        let data = (0..count)
+            .flat_map(|window| {
+                (0..3 * 8 * 20).map(move |index| {
+                    let (frame, joint) = (index / 20 % 8, index % 20);
+                    let speed = 0.3 * (1 + window % 3) as f32;
+                    (speed * frame as f32 + joint as f32 + window as f32 * 0.1).sin()
+                })
+            })
+            .collect();
+        WindowSet {
+            topology: TopologyId::Kinect20,
+            spec,
+            data,
+            presence: vec![Presence::FIRST; count],
+            labels: (0..count).map(|window| (window % 3) as u16).collect(),
+            subjects: (0..count).map(|window| (window / 3 % 4) as u16 + 1).collect(),
+            cameras: vec![1; count],
+            classes: ["a", "b", "c"].map(String::from).into(),
+            digests: vec!["digest".to_string()],
+        }
+    }
+
+    fn draw(batches: &mut Batches<'_>, epoch: u64, position: u64) -> Vec<f32> {
+        let view = ViewSpec { recipe: Recipe::normal(), inputs: vec![vec![Stream::Joint, Stream::Motion]] };
+        let draws = [Draw { pool: Pool::Labelled, count: 5, views: vec![view.clone(), view] }];
+        let moment = Moment { seed: 3, epoch, step: 0 };
+        let mut drawn = batches.draw(&draws, &moment, position, &Device::flex()).unwrap();
+        let views = drawn.remove(0).views;
+        assert_eq!(views[0][0].dims(), [5, 1, 6, 8, 20]);
+        assert_ne!(values(&views[0][0]), values(&views[1][0]));
+        values(&views[0][0])
+    }
+
+    fn values(tensor: &Tensor<5>) -> Vec<f32> {
+        tensor.clone().into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn a_batch_depends_on_epoch_and_position_and_on_nothing_else() {
+        let windows = windows(12);
+        let mut first = Batches::new(&windows, 3);
+        let expect = draw(&mut first, 0, 1);
+        assert_ne!(expect, draw(&mut first, 1, 1));
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(expect, one.install(|| draw(&mut Batches::new(&windows, 3), 0, 1)));
+    }
+
+    #[test]
+    fn an_epoch_sees_every_window_once() {
+        let windows = windows(12);
+        let mut batches = Batches::new(&windows, 3);
+        let mut order = batches.order(4).to_vec();
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..12));
+        assert_ne!(batches.order(0).to_vec(), batches.order(1).to_vec());
+    }
+}

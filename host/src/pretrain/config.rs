@@ -1,0 +1,223 @@
+//! The configuration of a pretraining run: one TOML file, no hidden defaults.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tendon_model::encoder::{ConfigError, EncoderConfig};
+use tendon_model::graph::GraphKind;
+use tendon_model::optimizer::OptimizerConfig;
+use tendon_shared::normalize::{Mode, NormalizeSpec};
+use tendon_shared::stream::Stream;
+use tendon_shared::topology::TopologyId;
+
+use super::schedule::Schedule;
+use crate::method::SkeletonClrConfig;
+
+/// Everything that determines a run's result, apart from the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainConfig {
+    /// Seed of weights, views and order.
+    pub seed: u64,
+    /// Windows of a step.
+    pub batch: usize,
+    /// Passes over the training windows.
+    pub epochs: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_steps: u64,
+    /// Epochs between encoder files that are kept, to draw a curve; 0 keeps only the last.
+    pub snapshot_epochs: u64,
+    /// What a window looks like.
+    pub window: WindowConfig,
+    /// The encoder.
+    pub encoder: EncoderSection,
+    /// The method and its constants.
+    pub method: MethodConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over time.
+    pub schedule: Schedule,
+    /// The nearest-neighbour monitor.
+    pub monitor: MonitorConfig,
+}
+
+/// What a window looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowConfig {
+    /// Normalisation: `paper` or `product`.
+    pub mode: Mode,
+    /// Frames.
+    pub frames: u16,
+    /// Bodies.
+    pub bodies: u8,
+}
+
+/// The encoder, but for what data and window decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSection {
+    /// Adjacency matrices.
+    pub graph: GraphKind,
+    /// Streams stacked on the channel axis.
+    pub streams: Vec<Stream>,
+    /// Channels of the first blocks.
+    pub width: usize,
+    /// Dimensions of the features.
+    pub dim: usize,
+    /// Dropout rate, 0..1.
+    pub dropout: f64,
+    /// Leaves absent bodies out.
+    pub body_mask: bool,
+}
+
+/// The method and its constants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum MethodConfig {
+    /// MoCo v2 on skeletons.
+    SkeletonClr(SkeletonClrConfig),
+}
+
+impl MethodConfig {
+    /// The method's name in files and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SkeletonClr(_) => "skeletonclr",
+        }
+    }
+}
+
+/// The nearest-neighbour monitor; it uses labels of training windows, only to report.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MonitorConfig {
+    /// Epochs between evaluations; 0 turns the monitor off.
+    pub epochs: u64,
+    /// Training subjects (the highest numbers) whose windows are classified by the others'.
+    pub subjects: usize,
+    /// Neighbours that vote.
+    pub neighbours: usize,
+}
+
+/// A configuration that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainConfigError {
+    /// Not TOML, or a field is missing, unknown or of the wrong type.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// The encoder is out of range.
+    #[error(transparent)]
+    Encoder(#[from] ConfigError),
+    /// A number is out of range.
+    #[error("{field} is {found}, it must be {expected}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+impl PretrainConfig {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// The text is not a configuration or a value is out of range; the message names line or field.
+    pub fn parse(text: &str) -> Result<Self, PretrainConfigError> {
+        let config: Self = toml::from_str(text)?;
+        // Any topology will do to check the encoder's own fields.
+        config.encoder(TopologyId::Kinect20).validate()?;
+        let check = |good: bool, field, found: &dyn ToString, expected| match good {
+            true => Ok(()),
+            false => Err(PretrainConfigError::Range { field, found: found.to_string(), expected }),
+        };
+        check(config.batch >= 2, "batch", &config.batch, "at least 2")?;
+        check(config.epochs >= 1, "epochs", &config.epochs, "at least 1")?;
+        check(config.checkpoint_steps >= 1, "checkpoint_steps", &config.checkpoint_steps, "at least 1")?;
+        check(config.schedule.rate > 0.0, "schedule.rate", &config.schedule.rate, "above 0")?;
+        let MethodConfig::SkeletonClr(method) = &config.method;
+        check(method.temperature > 0.0, "method.temperature", &method.temperature, "above 0")?;
+        check(method.queue >= 1, "method.queue", &method.queue, "at least 1")?;
+        let decay = method.ema_decay;
+        check((0.0..=1.0).contains(&decay), "method.ema_decay", &decay, "0 to 1")?;
+        Ok(config)
+    }
+
+    /// The encoder for a data set's topology.
+    pub fn encoder(&self, topology: TopologyId) -> EncoderConfig {
+        EncoderConfig {
+            topology,
+            graph: self.encoder.graph,
+            streams: self.encoder.streams.clone(),
+            frames: usize::from(self.window.frames),
+            bodies: usize::from(self.window.bodies),
+            width: self.encoder.width,
+            dim: self.encoder.dim,
+            dropout: self.encoder.dropout,
+            body_mask: self.encoder.body_mask,
+        }
+    }
+
+    /// The normalisation of windows.
+    pub fn normalize(&self) -> NormalizeSpec {
+        let WindowConfig { mode, frames, bodies } = self.window;
+        NormalizeSpec { mode, frames, bodies }
+    }
+
+    /// SHA-256 of all values, as hexadecimal text.
+    pub fn digest(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn shipped() -> Vec<(String, String)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/pretrain");
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn every_shipped_configuration_parses() {
+        assert!(!shipped().is_empty());
+        for (path, text) in shipped() {
+            PretrainConfig::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+    }
+
+    #[test]
+    fn every_shipped_value_has_a_comment() {
+        for (path, text) in shipped() {
+            for line in text.lines().filter(|line| line.contains('=') && !line.trim_start().starts_with('#')) {
+                assert!(line.contains('#'), "{path}: no unit or source: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_by_name() {
+        let (_, text) = shipped().remove(0);
+        let error = PretrainConfig::parse(&format!("epocs = 3\n{text}")).unwrap_err().to_string();
+        assert!(error.contains("epocs"), "{error}");
+    }
+
+    #[test]
+    fn the_digest_depends_on_every_value() {
+        let (_, text) = shipped().remove(0);
+        let config = PretrainConfig::parse(&text).unwrap();
+        let other = PretrainConfig { seed: config.seed + 1, ..config.clone() };
+        assert_ne!(config.digest(), other.digest());
+        assert_eq!(config.digest().len(), 64);
+    }
+}

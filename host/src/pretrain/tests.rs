@@ -1,0 +1,150 @@
+use super::*;
+use crate::method::SkeletonClrConfig;
+use crate::pretrain::batch::tests::windows;
+use crate::pretrain::config::{EncoderSection, MonitorConfig, WindowConfig};
+use crate::pretrain::schedule::{Schedule, Shape};
+use tendon_model::augment::Recipe;
+use tendon_model::ema::TargetNorm;
+use tendon_model::graph::GraphKind;
+use tendon_model::optimizer::OptimizerConfig;
+use tendon_shared::normalize::Mode;
+use tendon_shared::stream::Stream;
+
+fn config() -> PretrainConfig {
+    PretrainConfig {
+        seed: 5,
+        batch: 5,
+        epochs: 4,
+        checkpoint_steps: 3,
+        snapshot_epochs: 2,
+        window: WindowConfig { mode: Mode::Product, frames: 8, bodies: 1 },
+        encoder: EncoderSection {
+            graph: GraphKind::SpatialHop1 { true_distances: true },
+            streams: vec![Stream::Joint, Stream::Motion],
+            width: 2,
+            dim: 4,
+            dropout: 0.2,
+            body_mask: true,
+        },
+        method: MethodConfig::SkeletonClr(SkeletonClrConfig {
+            temperature: 0.1,
+            queue: 7,
+            ema_decay: 0.9,
+            ema_warmup: true,
+            target_norm: TargetNorm::OwnTrain,
+            head_norm: true,
+            projection: 3,
+            query: Recipe::normal(),
+            key: Recipe::normal(),
+        }),
+        optimizer: OptimizerConfig::adamw(1e-4),
+        schedule: Schedule { rate: 0.01, warmup_epochs: 1.0, shape: Shape::Cosine },
+        monitor: MonitorConfig { epochs: 2, subjects: 1, neighbours: 3 },
+    }
+}
+
+/// Runs in `folder`; the run is killed, without any farewell, when `kill` steps of this call are done.
+fn go(folder: &Path, config: &PretrainConfig, resume: bool, kill: Option<u64>) -> Result<Outcome, PretrainError> {
+    let (windows, device) = (windows(24), Device::flex());
+    let run =
+        Run { config, windows: &windows, split: "all", device: &device, folder, resume, clock: &|| 1_000.0 };
+    let mut done = 0;
+    pretrain(&run, |progress| {
+        done += u64::from(matches!(progress, Progress::Step { .. }));
+        if kill == Some(done) { Wish::Abandon } else { Wish::Continue }
+    })
+}
+
+fn bytes(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("encoder.safetensors")).unwrap()
+}
+
+fn log(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log.jsonl")).unwrap()
+}
+
+#[test]
+fn a_run_killed_at_any_step_and_resumed_ends_with_the_same_bytes() {
+    let straight = tempfile::tempdir().unwrap();
+    let outcome = go(straight.path(), &config(), false, None).unwrap();
+    // 24 windows in batches of 5: 4 steps an epoch, 4 epochs.
+    assert_eq!((outcome.step, outcome.steps), (16, 16));
+    for kill in 1..=16 {
+        let folder = tempfile::tempdir().unwrap();
+        let killed = go(folder.path(), &config(), false, Some(kill)).unwrap();
+        assert!(killed.encoders.is_empty());
+        go(folder.path(), &config(), true, None).unwrap();
+        assert_eq!(bytes(folder.path()), bytes(straight.path()), "killed after step {kill}");
+        assert_eq!(log(folder.path()), log(straight.path()), "killed after step {kill}");
+    }
+}
+
+#[test]
+fn a_run_killed_again_and_again_still_ends_with_the_same_bytes() {
+    let straight = tempfile::tempdir().unwrap();
+    go(straight.path(), &config(), false, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    go(folder.path(), &config(), false, Some(4)).unwrap();
+    let mut step = 0;
+    while step < 16 {
+        step = go(folder.path(), &config(), true, Some(5)).unwrap().step;
+    }
+    assert_eq!(bytes(folder.path()), bytes(straight.path()));
+}
+
+#[test]
+fn asking_to_save_writes_a_checkpoint_at_that_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (windows, device, config) = (windows(24), Device::flex(), config());
+    let run = Run {
+        config: &config,
+        windows: &windows,
+        split: "all",
+        device: &device,
+        folder: folder.path(),
+        resume: false,
+        clock: &|| 0.0,
+    };
+    let outcome = pretrain(&run, |progress| match progress {
+        Progress::Step { step: 2, .. } => Wish::Save,
+        _ => Wish::Continue,
+    });
+    assert_eq!(outcome.unwrap().step, 2);
+    assert_eq!(go(folder.path(), &config, true, None).unwrap().step, 16);
+}
+
+#[test]
+fn a_folder_with_a_run_is_neither_wiped_nor_continued_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    go(folder.path(), &config(), false, None).unwrap();
+    let before = bytes(folder.path());
+    assert!(matches!(go(folder.path(), &config(), false, None), Err(PretrainError::Occupied { .. })));
+    let other = PretrainConfig { seed: 6, ..config() };
+    assert!(matches!(go(folder.path(), &other, true, None), Err(PretrainError::Checkpoint(_))));
+    assert_eq!(bytes(folder.path()), before);
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(go(empty.path(), &config(), true, None), Err(PretrainError::NothingToResume { .. })));
+}
+
+#[test]
+fn a_run_writes_snapshots_events_and_an_encoder_with_its_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    go(folder.path(), &config(), false, None).unwrap();
+    for step in [0, 8, 16] {
+        assert!(folder.path().join(format!("snapshots/encoder-{step:07}.safetensors")).exists());
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("tensorboard")).unwrap().count(), 1);
+    let loaded = tendon_model::weights::load(&folder.path().join("encoder.safetensors"), &Device::flex()).unwrap();
+    let origin = loaded.description.provenance;
+    assert_eq!((origin.steps, origin.seed, origin.method.as_str()), (16, 5, "skeletonclr"));
+    assert_eq!((origin.subjects, origin.split.as_str()), (vec![1, 2, 3, 4], "all"));
+    assert_eq!(log(folder.path()).matches("\"kind\":\"monitor\"").count(), 3);
+}
+
+#[test]
+fn too_few_windows_for_a_batch_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = PretrainConfig { batch: 25, ..config() };
+    let error = go(folder.path(), &config, false, None).unwrap_err();
+    assert!(error.to_string().starts_with("there are 24 windows, a batch has 25"), "{error}");
+}
