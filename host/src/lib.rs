@@ -6,6 +6,12 @@
 pub mod atomic;
 /// Devices: where tensors live.
 pub mod backend;
+/// Parts that contrastive methods share.
+pub mod contrast;
+/// One pretraining method, one file.
+pub mod method;
+/// The pretraining loop: checkpoints, logs, monitor.
+pub mod pretrain;
 /// What an encoder or a classifier is worth on people and cameras it has not seen.
 pub mod evaluate;
 /// From a trained classifier to a signed int8 bundle.

@@ -151,11 +151,22 @@ pub enum PretrainError {
 ///
 /// # Errors
 /// See [`PretrainError`]; the folder's last checkpoint stays valid.
-pub fn pretrain(run: &Run<'_>, mut watch: impl FnMut(Progress) -> Wish) -> Result<Outcome, PretrainError> {
-    let Run { config, windows, device, .. } = *run;
+pub fn pretrain(
+    run: &Run<'_>,
+    mut watch: impl FnMut(Progress) -> Wish,
+) -> Result<Outcome, PretrainError> {
+    let Run {
+        config,
+        windows,
+        device,
+        ..
+    } = *run;
     let per_epoch = (windows.len() / config.batch) as u64;
     if per_epoch == 0 {
-        return Err(PretrainError::TooFew { windows: windows.len(), batch: config.batch });
+        return Err(PretrainError::TooFew {
+            windows: windows.len(),
+            batch: config.batch,
+        });
     }
     let steps = config.epochs * per_epoch;
     let mut method = method(run)?;
@@ -166,7 +177,10 @@ pub fn pretrain(run: &Run<'_>, mut watch: impl FnMut(Progress) -> Wish) -> Resul
     let mut batches = Batches::new(windows, config.seed);
     let draws = method.draws();
 
-    let mut wish = watch(Progress::Started { step: position.step, steps });
+    let mut wish = watch(Progress::Started {
+        step: position.step,
+        steps,
+    });
     if !run.resume {
         if let Some(top1) = files.monitor(run, &monitor, method.as_ref(), 0)? {
             wish = wish.max(watch(Progress::Monitor { step: 0, top1 }));
@@ -176,20 +190,34 @@ pub fn pretrain(run: &Run<'_>, mut watch: impl FnMut(Progress) -> Wish) -> Resul
     }
     while position.step < steps && wish == Wish::Continue {
         let step = position.step;
-        let moment = Moment { seed: config.seed, epoch: step / per_epoch, step };
+        let moment = Moment {
+            seed: config.seed,
+            epoch: step / per_epoch,
+            step,
+        };
         let rate = config.schedule.at(step, per_epoch, config.epochs);
         let drawn = batches.draw(&draws, &moment, step % per_epoch, device)?;
         let loss = method.loss(&drawn, &moment)?;
         let value = f64::from(loss.value.clone().into_scalar::<f32>());
         let (spread, dim) = loss.spread;
-        collapse.check(step, value, spread, dim).map_err(MethodError::from)?;
+        collapse
+            .check(step, value, spread, dim)
+            .map_err(MethodError::from)?;
         let norm = method.learn(&loss.value.backward(), rate);
         position.step += 1;
 
-        let mut figures = vec![("loss", value), ("rate", rate), ("spread", spread), ("gradient_norm", norm)];
+        let mut figures = vec![
+            ("loss", value),
+            ("rate", rate),
+            ("spread", spread),
+            ("gradient_norm", norm),
+        ];
         figures.extend(loss.figures);
         files.figures(run, position.step, "train", &figures)?;
-        wish = watch(Progress::Step { step: position.step, loss: value });
+        wish = watch(Progress::Step {
+            step: position.step,
+            loss: value,
+        });
         if wish == Wish::Abandon {
             break;
         }
@@ -199,7 +227,10 @@ pub fn pretrain(run: &Run<'_>, mut watch: impl FnMut(Progress) -> Wish) -> Resul
             if due(config.monitor.epochs)
                 && let Some(top1) = files.monitor(run, &monitor, method.as_ref(), position.step)?
             {
-                wish = wish.max(watch(Progress::Monitor { step: position.step, top1 }));
+                wish = wish.max(watch(Progress::Monitor {
+                    step: position.step,
+                    top1,
+                }));
             }
             if due(config.snapshot_epochs) {
                 files.snapshot(run, method.as_ref(), position.step)?;
@@ -211,8 +242,16 @@ pub fn pretrain(run: &Run<'_>, mut watch: impl FnMut(Progress) -> Wish) -> Resul
         }
     }
     let complete = position.step == steps && wish != Wish::Abandon;
-    let encoders = if complete { write_encoders(run, method.as_ref(), steps, "encoder")? } else { Vec::new() };
-    Ok(Outcome { step: position.step, steps, encoders })
+    let encoders = if complete {
+        write_encoders(run, method.as_ref(), steps, "encoder")?
+    } else {
+        Vec::new()
+    };
+    Ok(Outcome {
+        step: position.step,
+        steps,
+        encoders,
+    })
 }
 
 impl Wish {
@@ -228,12 +267,24 @@ impl Wish {
 
 /// The method that the configuration names, with new networks.
 fn method(run: &Run<'_>) -> Result<Box<dyn Method>, ConfigError> {
-    let Run { config, windows, device, .. } = *run;
+    let Run {
+        config,
+        windows,
+        device,
+        ..
+    } = *run;
     let encoder = config.encoder(windows.topology);
     match &config.method {
         MethodConfig::SkeletonClr(method) => {
             let (optimizer, batch, seed) = (config.optimizer, config.batch, config.seed);
-            Ok(Box::new(SkeletonClr::new(method.clone(), &encoder, optimizer, batch, seed, device)?))
+            Ok(Box::new(SkeletonClr::new(
+                method.clone(),
+                &encoder,
+                optimizer,
+                batch,
+                seed,
+                device,
+            )?))
         }
     }
 }
@@ -245,7 +296,11 @@ fn restore(
     collapse: &mut CollapseWatch,
 ) -> Result<Position, PretrainError> {
     let path = run.folder.join(CHECKPOINT);
-    let start = Position::start(run.config.digest(), run.windows.digests.join(","), run.split.to_string());
+    let start = Position::start(
+        run.config.digest(),
+        run.windows.digests.join(","),
+        run.split.to_string(),
+    );
     match (run.resume, checkpoint::load(&path, &start)) {
         (true, Ok(Some((position, state)))) => {
             method.restore(&state)?;
@@ -274,7 +329,11 @@ impl Files {
         std::fs::create_dir_all(run.folder).map_err(failed(run.folder))?;
         Ok(Self {
             log: (log.clone(), Log::open(&log, resumed).map_err(failed(&log))?),
-            events: (events.clone(), Events::create(&events, resumed.unwrap_or(0), (run.clock)()).map_err(failed(&events))?),
+            events: (
+                events.clone(),
+                Events::create(&events, resumed.unwrap_or(0), (run.clock)())
+                    .map_err(failed(&events))?,
+            ),
             checkpoint: run.folder.join(CHECKPOINT),
         })
     }
@@ -286,10 +345,22 @@ impl Files {
         kind: &str,
         figures: &[(&str, f64)],
     ) -> Result<(), PretrainError> {
-        let named: Vec<_> = figures.iter().map(|(name, value)| (name.to_string(), *value)).collect();
-        self.log.1.write(step, kind, &named).map_err(failed(&self.log.0))?;
-        let tagged: Vec<_> = named.into_iter().map(|(name, value)| (format!("{kind}/{name}"), value)).collect();
-        self.events.1.write(step, (run.clock)(), &tagged).map_err(failed(&self.events.0))
+        let named: Vec<_> = figures
+            .iter()
+            .map(|(name, value)| (name.to_string(), *value))
+            .collect();
+        self.log
+            .1
+            .write(step, kind, &named)
+            .map_err(failed(&self.log.0))?;
+        let tagged: Vec<_> = named
+            .into_iter()
+            .map(|(name, value)| (format!("{kind}/{name}"), value))
+            .collect();
+        self.events
+            .1
+            .write(step, (run.clock)(), &tagged)
+            .map_err(failed(&self.events.0))
     }
 
     /// Asks the monitor about the first network.
@@ -300,13 +371,20 @@ impl Files {
         method: &dyn Method,
         step: u64,
     ) -> Result<Option<f64>, PretrainError> {
-        let Some(monitor) = monitor else { return Ok(None) };
+        let Some(monitor) = monitor else {
+            return Ok(None);
+        };
         let mut first = None;
         for network in method.networks() {
             let mut encoder = run.config.encoder(run.windows.topology);
             encoder.streams = network.streams;
             let top1 = monitor.top1(&network.encoder.valid(), &encoder, run.windows, run.device)?;
-            self.figures(run, step, "monitor", &[(&format!("knn{}", network.name), top1)])?;
+            self.figures(
+                run,
+                step,
+                "monitor",
+                &[(&format!("knn{}", network.name), top1)],
+            )?;
             first.get_or_insert(top1);
         }
         Ok(first)
@@ -327,7 +405,9 @@ impl Files {
         collapse: &CollapseWatch,
     ) -> Result<(), PretrainError> {
         let mut state = method.state();
-        state.numbers.insert("collapse.low".to_string(), collapse.state());
+        state
+            .numbers
+            .insert("collapse.low".to_string(), collapse.state());
         Ok(checkpoint::save(&self.checkpoint, position, &state)?)
     }
 }
@@ -344,7 +424,9 @@ fn write_encoders(
     step: u64,
     stem: &str,
 ) -> Result<Vec<PathBuf>, PretrainError> {
-    let Run { config, windows, .. } = *run;
+    let Run {
+        config, windows, ..
+    } = *run;
     let mut subjects = windows.subjects.clone();
     subjects.sort_unstable();
     subjects.dedup();
@@ -358,6 +440,7 @@ fn write_encoders(
         seed: config.seed,
         preprocessing_version: PREPROCESSING_VERSION,
         config_digest: config.digest(),
+        base: None,
     };
     let mut paths = Vec::new();
     for network in method.networks() {
@@ -368,10 +451,13 @@ fn write_encoders(
             },
             normalize: config.normalize(),
             classes: Vec::new(),
+            temperature: None,
             provenance: provenance.clone(),
         };
         let separator = if network.name.is_empty() { "" } else { "-" };
-        let path = run.folder.join(format!("{stem}{separator}{}.safetensors", network.name));
+        let path = run
+            .folder
+            .join(format!("{stem}{separator}{}.safetensors", network.name));
         save(&path, &network.encoder.valid(), None, &description)?;
         paths.push(path);
     }

@@ -6,6 +6,7 @@ mod import;
 mod inspect;
 mod keygen;
 mod output;
+mod pretrain;
 mod replay;
 mod topologies;
 
@@ -24,6 +25,7 @@ enum Command {
     Import(Box<import::Args>),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
+    Pretrain(pretrain::Args),
     Replay(replay::Args),
     Topologies(topologies::Args),
 }
@@ -37,6 +39,7 @@ impl Tendon {
             Command::Import(args) => import::run(*args),
             Command::Inspect(args) => inspect::run(args),
             Command::Keygen(args) => keygen::run(args),
+            Command::Pretrain(args) => pretrain::run(&args),
             Command::Replay(args) => replay::run(args),
             Command::Topologies(args) => topologies::run(args),
         }

@@ -19,7 +19,9 @@ pub fn spread(embedding: Tensor<2>) -> f64 {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Collapse {
     /// The loss is NaN or infinite.
-    #[error("the loss is {loss} at step {step}: lower the learning rate or clip the gradient's norm, and resume from the last checkpoint")]
+    #[error(
+        "the loss is {loss} at step {step}: lower the learning rate or clip the gradient's norm, and resume from the last checkpoint"
+    )]
     NotFinite {
         /// The loss.
         loss: f64,
@@ -27,7 +29,9 @@ pub enum Collapse {
         step: u64,
     },
     /// All embeddings have been alike for a while.
-    #[error("embeddings have collapsed: spread {spread:.5} stayed below {limit:.5} for {steps} steps up to step {step}; lower the learning rate, raise the temperature or the queue")]
+    #[error(
+        "embeddings have collapsed: spread {spread:.5} stayed below {limit:.5} for {steps} steps up to step {step}; lower the learning rate, raise the temperature or the queue"
+    )]
     Alike {
         /// Spread of the last batch.
         spread: f64,
@@ -63,7 +67,12 @@ impl CollapseWatch {
         let limit = Self::SHARE / (dim as f64).sqrt();
         self.low = if spread < limit { self.low + 1 } else { 0 };
         if self.low >= Self::PATIENCE {
-            return Err(Collapse::Alike { spread, limit, steps: self.low, step });
+            return Err(Collapse::Alike {
+                spread,
+                limit,
+                steps: self.low,
+                step,
+            });
         }
         Ok(())
     }
@@ -87,7 +96,8 @@ mod tests {
     #[test]
     fn spread_is_full_for_opposite_embeddings_and_zero_for_equal_ones() {
         let device = Device::flex();
-        let apart = Tensor::<2>::from_floats([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], &device);
+        let apart =
+            Tensor::<2>::from_floats([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], &device);
         assert!((spread(apart) - 1.0 / 2.0_f64.sqrt()).abs() < 1e-6);
         assert!(spread(Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 0.0]], &device)) < 1e-6);
     }
@@ -102,11 +112,18 @@ mod tests {
         for step in 500..999 {
             watch.check(step, 1.0, 0.0, 128).unwrap();
         }
-        assert!(matches!(watch.check(999, 1.0, 0.0, 128), Err(Collapse::Alike { steps: 500, .. })));
+        assert!(matches!(
+            watch.check(999, 1.0, 0.0, 128),
+            Err(Collapse::Alike { steps: 500, .. })
+        ));
     }
 
     #[test]
     fn a_loss_that_is_no_number_stops_at_once() {
-        assert!(CollapseWatch::default().check(3, f64::NAN, 1.0, 128).is_err());
+        assert!(
+            CollapseWatch::default()
+                .check(3, f64::NAN, 1.0, 128)
+                .is_err()
+        );
     }
 }

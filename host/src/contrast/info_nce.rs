@@ -28,7 +28,10 @@ impl InfoNce {
 
     /// Mean cross-entropy with the own key as the right answer.
     pub fn loss(&self) -> Tensor<1> {
-        log_softmax(self.logits.clone(), 1).narrow(1, 0, 1).neg().mean()
+        log_softmax(self.logits.clone(), 1)
+            .narrow(1, 0, 1)
+            .neg()
+            .mean()
     }
 
     /// Share of queries whose own key is the most similar one, 0..=1.
@@ -47,7 +50,10 @@ impl InfoNce {
 /// - `labels`: `[batch]`
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let [batch] = labels.dims();
-    log_softmax(logits, 1).gather(1, labels.reshape([batch, 1])).neg().mean()
+    log_softmax(logits, 1)
+        .gather(1, labels.reshape([batch, 1]))
+        .neg()
+        .mean()
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ impl Queue {
     pub fn new(size: usize, dim: usize, mut noise: ChaCha8Rng, device: &Device) -> Self {
         let values: Vec<f32> = (0..size * dim).map(|_| normal(&mut noise)).collect();
         let keys = Tensor::from_data(TensorData::new(values, [size, dim]), device);
-        Self { keys: unit_rows(keys), next: 0 }
+        Self {
+            keys: unit_rows(keys),
+            next: 0,
+        }
     }
 
     /// All keys, `[size, dim]`, oldest anywhere.
@@ -39,7 +42,11 @@ impl Queue {
     pub fn push(&mut self, batch: Tensor<2>) {
         let [size, dim] = self.keys.dims();
         let [count, _] = batch.dims();
-        let batch = if count > size { batch.narrow(0, count - size, size) } else { batch };
+        let batch = if count > size {
+            batch.narrow(0, count - size, size)
+        } else {
+            batch
+        };
         let [count, _] = batch.dims();
         let first = count.min(size - self.next);
         let keys = self.keys.clone().slice_assign(
@@ -47,7 +54,10 @@ impl Queue {
             batch.clone().narrow(0, 0, first),
         );
         self.keys = if count > first {
-            keys.slice_assign([0..count - first, 0..dim], batch.narrow(0, first, count - first))
+            keys.slice_assign(
+                [0..count - first, 0..dim],
+                batch.narrow(0, first, count - first),
+            )
         } else {
             keys
         };
@@ -57,7 +67,12 @@ impl Queue {
     /// Keys and position, to be stored.
     pub fn state(&self) -> (Values, u64) {
         let shape = self.keys.dims().to_vec();
-        let data = self.keys.clone().into_data().try_to_vec().unwrap_or_default();
+        let data = self
+            .keys
+            .clone()
+            .into_data()
+            .try_to_vec()
+            .unwrap_or_default();
         (Values { shape, data }, self.next as u64)
     }
 
@@ -67,8 +82,15 @@ impl Queue {
     /// They belong to a queue of another size.
     pub fn restore(&mut self, keys: &Values, next: u64) -> Result<(), QueueError> {
         let expected = self.keys.dims();
-        if keys.shape != expected || keys.data.len() != expected[0] * expected[1] || next >= expected[0] as u64 {
-            return Err(QueueError { found: keys.shape.clone(), expected, next });
+        if keys.shape != expected
+            || keys.data.len() != expected[0] * expected[1]
+            || next >= expected[0] as u64
+        {
+            return Err(QueueError {
+                found: keys.shape.clone(),
+                expected,
+                next,
+            });
         }
         let device = self.keys.device();
         self.keys = Tensor::from_data(TensorData::new(keys.data.clone(), expected), &device);
@@ -122,6 +144,13 @@ mod tests {
 
     #[test]
     fn new_keys_have_length_one() {
-        assert!(queue(9).state().0.data.iter().all(|key| (key.abs() - 1.0).abs() < 1e-6));
+        assert!(
+            queue(9)
+                .state()
+                .0
+                .data
+                .iter()
+                .all(|key| (key.abs() - 1.0).abs() < 1e-6)
+        );
     }
 }

@@ -126,14 +126,20 @@ pub struct State {
 impl State {
     /// Adds tensors under a prefix.
     pub fn insert(&mut self, prefix: &str, tensors: Named) {
-        self.tensors
-            .extend(tensors.into_iter().map(|(name, values)| (format!("{prefix}.{name}"), values)));
+        self.tensors.extend(
+            tensors
+                .into_iter()
+                .map(|(name, values)| (format!("{prefix}.{name}"), values)),
+        );
     }
 
     /// Tensors below a prefix.
     pub fn below(&self, prefix: &str) -> Named {
         let strip = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_string());
-        self.tensors.iter().filter_map(|(name, values)| Some((strip(name)?, values.clone()))).collect()
+        self.tensors
+            .iter()
+            .filter_map(|(name, values)| Some((strip(name)?, values.clone())))
+            .collect()
     }
 
     /// A number by name.
@@ -141,7 +147,9 @@ impl State {
     /// # Errors
     /// There is none.
     pub fn number(&self, name: &str) -> Result<u64, MethodError> {
-        let missing = || RestoreError::Missing { name: name.to_string() };
+        let missing = || RestoreError::Missing {
+            name: name.to_string(),
+        };
         Ok(*self.numbers.get(name).ok_or_else(missing)?)
     }
 }

@@ -110,7 +110,10 @@ impl SkeletonClr {
         let training = device.clone().autodiff();
         let online = branch(&training)?;
         // The copy comes after every initialisation: published code re-draws the key network afterwards.
-        let copy = Ema { decay: 0.0, norm: TargetNorm::Copy };
+        let copy = Ema {
+            decay: 0.0,
+            norm: TargetNorm::Copy,
+        };
         let target = copy.update(&online, branch(device)?);
         let noise = generator(seed, u64::MAX, u64::MAX, 0);
         Ok(Self {
@@ -134,24 +137,38 @@ impl Method for SkeletonClr {
             inputs: vec![self.encoder.streams.clone()],
         };
         let views = vec![view(&self.config.query), view(&self.config.key)];
-        vec![Draw { pool: Pool::Unlabelled, count: self.batch, views }]
+        vec![Draw {
+            pool: Pool::Unlabelled,
+            count: self.batch,
+            views,
+        }]
     }
 
     fn loss(&mut self, drawn: &[Drawn], moment: &Moment) -> Result<Loss, MethodError> {
-        let [Drawn { views, presence, .. }] = drawn else {
+        let [
+            Drawn {
+                views, presence, ..
+            },
+        ] = drawn
+        else {
             unreachable!("the loop makes what draws() asks for")
         };
         let input = |view: usize| views[view][0].clone();
 
         let mut pass = Pass::train(moment.noise(0));
-        let query = self.online.forward(Tensor::from_inner(input(0)), presence, &mut pass);
+        let query = self
+            .online
+            .forward(Tensor::from_inner(input(0)), presence, &mut pass);
         absorb(&mut self.online, pass);
 
         let decay = match self.config.ema_warmup {
             true => warmed_decay(moment.step, self.config.ema_decay),
             false => self.config.ema_decay,
         };
-        let ema = Ema { decay, norm: self.config.target_norm };
+        let ema = Ema {
+            decay,
+            norm: self.config.target_norm,
+        };
         self.target = ema.update(&self.online, self.target.clone());
         let mut pass = ema.target_pass(moment.noise(1));
         let key = self.target.forward(input(1), presence, &mut pass);
@@ -180,7 +197,11 @@ impl Method for SkeletonClr {
 
     fn networks(&self) -> Vec<Network<'_>> {
         let streams = self.encoder.streams.clone();
-        vec![Network { name: "", streams, encoder: &self.online.encoder }]
+        vec![Network {
+            name: "",
+            streams,
+            encoder: &self.online.encoder,
+        }]
     }
 
     fn state(&self) -> State {
@@ -191,7 +212,9 @@ impl Method for SkeletonClr {
         let (keys, next) = self.queue.state();
         state.tensors.insert("queue.keys".to_string(), keys);
         state.numbers.insert("queue.next".to_string(), next);
-        state.numbers.insert("optimizer.steps".to_string(), self.optimizer.steps());
+        state
+            .numbers
+            .insert("optimizer.steps".to_string(), self.optimizer.steps());
         state
     }
 
@@ -199,8 +222,12 @@ impl Method for SkeletonClr {
         self.online = restore(self.online.clone(), &state.below("online"))?;
         self.target = restore(self.target.clone(), &state.below("target"))?;
         let steps = state.number("optimizer.steps")?;
-        self.optimizer =
-            Optimizer::resume(self.optimizer_config, steps, &state.below("optimizer"), &self.device);
+        self.optimizer = Optimizer::resume(
+            self.optimizer_config,
+            steps,
+            &state.below("optimizer"),
+            &self.device,
+        );
         let keys = state.below("queue").remove("keys").unwrap_or_default();
         self.queue.restore(&keys, state.number("queue.next")?)?;
         Ok(())
@@ -225,20 +252,42 @@ mod tests {
             query: Recipe::normal(),
             key: Recipe::normal(),
         };
-        let encoder = EncoderConfig { width: 2, dim: 4, ..EncoderConfig::small(TopologyId::Kinect20, 8, 1) };
-        SkeletonClr::new(config, &encoder, OptimizerConfig::sgd(0.0), 4, 1, &Device::flex()).unwrap()
+        let encoder = EncoderConfig {
+            width: 2,
+            dim: 4,
+            ..EncoderConfig::small(TopologyId::Kinect20, 8, 1)
+        };
+        SkeletonClr::new(
+            config,
+            &encoder,
+            OptimizerConfig::sgd(0.0),
+            4,
+            1,
+            &Device::flex(),
+        )
+        .unwrap()
     }
 
     fn drawn() -> Vec<Drawn> {
         let view = |offset: f32| {
-            let values: Vec<f32> = (0..4 * 3 * 8 * 20).map(|index| ((index as f32) * 0.37 + offset).sin()).collect();
+            let values: Vec<f32> = (0..4 * 3 * 8 * 20)
+                .map(|index| ((index as f32) * 0.37 + offset).sin())
+                .collect();
             let data = burn::tensor::TensorData::new(values, [4, 1, 3, 8, 20]);
             vec![Tensor::from_data(data, &Device::flex())]
         };
-        vec![Drawn { views: vec![view(0.0), view(0.5)], presence: vec![Presence::FIRST; 4], labels: vec![] }]
+        vec![Drawn {
+            views: vec![view(0.0), view(0.5)],
+            presence: vec![Presence::FIRST; 4],
+            labels: vec![],
+        }]
     }
 
-    const MOMENT: Moment = Moment { seed: 1, epoch: 0, step: 0 };
+    const MOMENT: Moment = Moment {
+        seed: 1,
+        epoch: 0,
+        step: 0,
+    };
 
     #[test]
     fn the_key_network_starts_as_a_copy() {
@@ -255,9 +304,15 @@ mod tests {
             method.learn(&loss.value.backward(), 0.1);
         }
         let after = collect(&method.target);
-        let still: Vec<_> = before.keys().filter(|name| before[*name] == after[*name]).collect();
+        let still: Vec<_> = before
+            .keys()
+            .filter(|name| before[*name] == after[*name])
+            .collect();
         // Biases before a BatchNorm have no gradient but for rounding.
-        assert!(still.iter().all(|name| name.ends_with(".bias")), "{still:?}");
+        assert!(
+            still.iter().all(|name| name.ends_with(".bias")),
+            "{still:?}"
+        );
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Draws from `windows`.
     pub fn new(windows: &'a WindowSet, seed: u64) -> Self {
-        Self { windows, seed, order: None }
+        Self {
+            windows,
+            seed,
+            order: None,
+        }
     }
 
     /// The windows of every draw of one step; `position` counts the epoch's steps from 0.
@@ -38,7 +42,10 @@ impl<'a> Batches<'a> {
         position: u64,
         device: &Device,
     ) -> Result<Vec<Drawn>, StreamLengthError> {
-        draws.iter().map(|draw| self.drawn(draw, moment, position, device)).collect()
+        draws
+            .iter()
+            .map(|draw| self.drawn(draw, moment, position, device))
+            .collect()
     }
 
     fn drawn(
@@ -50,19 +57,31 @@ impl<'a> Batches<'a> {
     ) -> Result<Drawn, StreamLengthError> {
         let order = self.order(moment.epoch);
         let first = position as usize * draw.count;
-        let indices: Vec<usize> = (first..first + draw.count).map(|index| order[index % order.len()]).collect();
+        let indices: Vec<usize> = (first..first + draw.count)
+            .map(|index| order[index % order.len()])
+            .collect();
         let views = draw
             .views
             .iter()
             .enumerate()
             .map(|(number, view)| self.view(view, number as u64, &indices, moment, device))
             .collect::<Result<_, _>>()?;
-        let presence = indices.iter().map(|index| self.windows.presence[*index]).collect();
+        let presence = indices
+            .iter()
+            .map(|index| self.windows.presence[*index])
+            .collect();
         let labels = match draw.pool {
             Pool::Unlabelled => Vec::new(),
-            Pool::Labelled => indices.iter().map(|index| self.windows.labels[*index]).collect(),
+            Pool::Labelled => indices
+                .iter()
+                .map(|index| self.windows.labels[*index])
+                .collect(),
         };
-        Ok(Drawn { views, presence, labels })
+        Ok(Drawn {
+            views,
+            presence,
+            labels,
+        })
     }
 
     /// One tensor for each input of a view.
@@ -84,7 +103,11 @@ impl<'a> Batches<'a> {
             .map(|index| {
                 let mut data = self.windows.window(*index).to_vec();
                 let mut noise = generator(self.seed, moment.epoch, *index as u64, number);
-                let mut view = View { data: &mut data, frames, joints };
+                let mut view = View {
+                    data: &mut data,
+                    frames,
+                    joints,
+                };
                 spec.recipe.apply(&mut view, topology, &mut noise);
                 data
             })
@@ -93,9 +116,13 @@ impl<'a> Batches<'a> {
             let channels = AXES * streams.len();
             let mut values = vec![0.0; indices.len() * bodies * channels * plane];
             values
-                .par_chunks_mut(channels * plane)
-                .zip(augmented.par_iter().flat_map(|window| window.par_chunks(AXES * plane)))
-                .try_for_each(|(out, body)| stack(streams, topology, body, frames, out))?;
+                .par_chunks_mut(bodies * channels * plane)
+                .zip(&augmented)
+                .try_for_each(|(out, window)| {
+                    let each = out.chunks_exact_mut(channels * plane);
+                    each.zip(window.chunks_exact(AXES * plane))
+                        .try_for_each(|(out, body)| stack(streams, topology, body, frames, out))
+                })?;
             let shape = [indices.len(), bodies, channels, frames, joints];
             Ok(Tensor::from_data(TensorData::new(values, shape), device))
         };
@@ -130,7 +157,11 @@ pub(super) mod tests {
 
     /// `count` windows of one body, 8 frames, of three classes and four subjects; class shows in the motion.
     pub(crate) fn windows(count: usize) -> WindowSet {
-        let spec = NormalizeSpec { mode: Mode::Product, frames: 8, bodies: 1 };
+        let spec = NormalizeSpec {
+            mode: Mode::Product,
+            frames: 8,
+            bodies: 1,
+        };
         let data = (0..count)
             .flat_map(|window| {
                 (0..3 * 8 * 20).map(move |index| {
@@ -146,7 +177,9 @@ pub(super) mod tests {
             data,
             presence: vec![Presence::FIRST; count],
             labels: (0..count).map(|window| (window % 3) as u16).collect(),
-            subjects: (0..count).map(|window| (window / 3 % 4) as u16 + 1).collect(),
+            subjects: (0..count)
+                .map(|window| (window / 3 % 4) as u16 + 1)
+                .collect(),
             cameras: vec![1; count],
             classes: ["a", "b", "c"].map(String::from).into(),
             digests: vec!["digest".to_string()],
@@ -154,10 +187,23 @@ pub(super) mod tests {
     }
 
     fn draw(batches: &mut Batches<'_>, epoch: u64, position: u64) -> Vec<f32> {
-        let view = ViewSpec { recipe: Recipe::normal(), inputs: vec![vec![Stream::Joint, Stream::Motion]] };
-        let draws = [Draw { pool: Pool::Labelled, count: 5, views: vec![view.clone(), view] }];
-        let moment = Moment { seed: 3, epoch, step: 0 };
-        let mut drawn = batches.draw(&draws, &moment, position, &Device::flex()).unwrap();
+        let view = ViewSpec {
+            recipe: Recipe::normal(),
+            inputs: vec![vec![Stream::Joint, Stream::Motion]],
+        };
+        let draws = [Draw {
+            pool: Pool::Labelled,
+            count: 5,
+            views: vec![view.clone(), view],
+        }];
+        let moment = Moment {
+            seed: 3,
+            epoch,
+            step: 0,
+        };
+        let mut drawn = batches
+            .draw(&draws, &moment, position, &Device::flex())
+            .unwrap();
         let views = drawn.remove(0).views;
         assert_eq!(views[0][0].dims(), [5, 1, 6, 8, 20]);
         assert_ne!(values(&views[0][0]), values(&views[1][0]));
@@ -174,8 +220,14 @@ pub(super) mod tests {
         let mut first = Batches::new(&windows, 3);
         let expect = draw(&mut first, 0, 1);
         assert_ne!(expect, draw(&mut first, 1, 1));
-        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        assert_eq!(expect, one.install(|| draw(&mut Batches::new(&windows, 3), 0, 1)));
+        let one = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap();
+        assert_eq!(
+            expect,
+            one.install(|| draw(&mut Batches::new(&windows, 3), 0, 1))
+        );
     }
 
     #[test]

@@ -31,7 +31,13 @@ pub struct Position {
 impl Position {
     /// The position before the first step.
     pub fn start(config: String, data: String, split: String) -> Self {
-        Self { format: FORMAT, config, data, split, step: 0 }
+        Self {
+            format: FORMAT,
+            config,
+            data,
+            split,
+            step: 0,
+        }
     }
 
     /// Compares everything but the step.
@@ -43,7 +49,11 @@ impl Position {
             expected: expected.to_string(),
         };
         if self.format != run.format {
-            return Err(differs("file format", &self.format.to_string(), &run.format.to_string()));
+            return Err(differs(
+                "file format",
+                &self.format.to_string(),
+                &run.format.to_string(),
+            ));
         }
         for (what, found, expected) in [
             ("configuration", &self.config, &run.config),
@@ -86,7 +96,9 @@ pub enum CheckpointError {
         entry: &'static str,
     },
     /// It belongs to another run.
-    #[error("{path} belongs to another run: its {what} is {found}, this run's is {expected}; use the same one or another folder")]
+    #[error(
+        "{path} belongs to another run: its {what} is {found}, this run's is {expected}; use the same one or another folder"
+    )]
     Differs {
         /// The file.
         path: PathBuf,
@@ -102,8 +114,14 @@ pub enum CheckpointError {
 /// The bytes of a checkpoint.
 pub fn encode(position: &Position, state: &State) -> Vec<u8> {
     let metadata = BTreeMap::from([
-        ("position".to_string(), serde_json::to_string(position).unwrap_or_default()),
-        ("numbers".to_string(), serde_json::to_string(&state.numbers).unwrap_or_default()),
+        (
+            "position".to_string(),
+            serde_json::to_string(position).unwrap_or_default(),
+        ),
+        (
+            "numbers".to_string(),
+            serde_json::to_string(&state.numbers).unwrap_or_default(),
+        ),
     ]);
     container::encode(&state.tensors, &metadata)
 }
@@ -113,8 +131,10 @@ pub fn encode(position: &Position, state: &State) -> Vec<u8> {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path, position: &Position, state: &State) -> Result<(), CheckpointError> {
-    atomic::write(path, &encode(position, state))
-        .map_err(|source| CheckpointError::Io { path: path.to_path_buf(), source })
+    atomic::write(path, &encode(position, state)).map_err(|source| CheckpointError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Reads the checkpoint of `run`; nothing if there is no file.
@@ -125,17 +145,29 @@ pub fn load(path: &Path, run: &Position) -> Result<Option<(Position, State)>, Ch
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(CheckpointError::Io { path: path.to_path_buf(), source }),
+        Err(source) => {
+            return Err(CheckpointError::Io {
+                path: path.to_path_buf(),
+                source,
+            });
+        }
     };
     decode(path, &bytes, run).map(Some)
 }
 
 fn decode(path: &Path, bytes: &[u8], run: &Position) -> Result<(Position, State), CheckpointError> {
-    let (tensors, metadata) = container::decode(bytes)
-        .map_err(|source| CheckpointError::Container { path: path.to_path_buf(), source })?;
-    let missing = |entry| CheckpointError::Entry { path: path.to_path_buf(), entry };
+    let (tensors, metadata) =
+        container::decode(bytes).map_err(|source| CheckpointError::Container {
+            path: path.to_path_buf(),
+            source,
+        })?;
+    let missing = |entry| CheckpointError::Entry {
+        path: path.to_path_buf(),
+        entry,
+    };
     let text = |entry: &'static str| metadata.get(entry).ok_or_else(|| missing(entry));
-    let position: Position = serde_json::from_str(text("position")?).map_err(|_| missing("position"))?;
+    let position: Position =
+        serde_json::from_str(text("position")?).map_err(|_| missing("position"))?;
     position.check(path, run)?;
     let numbers = serde_json::from_str(text("numbers")?).map_err(|_| missing("numbers"))?;
     Ok((position, State { tensors, numbers }))
@@ -148,12 +180,21 @@ mod tests {
     use tendon_model::parameters::Values;
 
     fn position() -> Position {
-        Position { step: 7, ..Position::start("c".into(), "d".into(), "s".into()) }
+        Position {
+            step: 7,
+            ..Position::start("c".into(), "d".into(), "s".into())
+        }
     }
 
     fn state() -> State {
         let mut state = State::default();
-        state.tensors.insert("a.b".to_string(), Values { shape: vec![2], data: vec![1.0, -2.5] });
+        state.tensors.insert(
+            "a.b".to_string(),
+            Values {
+                shape: vec![2],
+                data: vec![1.0, -2.5],
+            },
+        );
         state.numbers.insert("queue.next".to_string(), u64::MAX);
         state
     }
@@ -164,19 +205,42 @@ mod tests {
         let path = folder.path().join("checkpoint.safetensors");
         assert!(load(&path, &position()).unwrap().is_none());
         save(&path, &position(), &state()).unwrap();
-        assert_eq!(load(&path, &position()).unwrap(), Some((position(), state())));
+        assert_eq!(
+            load(&path, &position()).unwrap(),
+            Some((position(), state()))
+        );
     }
 
     #[test]
     fn another_runs_checkpoint_is_refused_with_the_difference() {
         let bytes = encode(&position(), &state());
         let check = |run: Position, expect: &str| {
-            let error = decode(Path::new("x"), &bytes, &run).unwrap_err().to_string();
+            let error = decode(Path::new("x"), &bytes, &run)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expect), "{error}");
         };
-        check(Position { config: "z".into(), ..position() }, "its configuration is c, this run's is z");
-        check(Position { data: "z".into(), ..position() }, "its data set is d");
-        check(Position { split: "z".into(), ..position() }, "its split is s");
+        check(
+            Position {
+                config: "z".into(),
+                ..position()
+            },
+            "its configuration is c, this run's is z",
+        );
+        check(
+            Position {
+                data: "z".into(),
+                ..position()
+            },
+            "its data set is d",
+        );
+        check(
+            Position {
+                split: "z".into(),
+                ..position()
+            },
+            "its split is s",
+        );
     }
 
     #[test]

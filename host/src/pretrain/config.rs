@@ -131,17 +131,46 @@ impl PretrainConfig {
         config.encoder(TopologyId::Kinect20).validate()?;
         let check = |good: bool, field, found: &dyn ToString, expected| match good {
             true => Ok(()),
-            false => Err(PretrainConfigError::Range { field, found: found.to_string(), expected }),
+            false => Err(PretrainConfigError::Range {
+                field,
+                found: found.to_string(),
+                expected,
+            }),
         };
         check(config.batch >= 2, "batch", &config.batch, "at least 2")?;
         check(config.epochs >= 1, "epochs", &config.epochs, "at least 1")?;
-        check(config.checkpoint_steps >= 1, "checkpoint_steps", &config.checkpoint_steps, "at least 1")?;
-        check(config.schedule.rate > 0.0, "schedule.rate", &config.schedule.rate, "above 0")?;
+        check(
+            config.checkpoint_steps >= 1,
+            "checkpoint_steps",
+            &config.checkpoint_steps,
+            "at least 1",
+        )?;
+        check(
+            config.schedule.rate > 0.0,
+            "schedule.rate",
+            &config.schedule.rate,
+            "above 0",
+        )?;
         let MethodConfig::SkeletonClr(method) = &config.method;
-        check(method.temperature > 0.0, "method.temperature", &method.temperature, "above 0")?;
-        check(method.queue >= 1, "method.queue", &method.queue, "at least 1")?;
+        check(
+            method.temperature > 0.0,
+            "method.temperature",
+            &method.temperature,
+            "above 0",
+        )?;
+        check(
+            method.queue >= 1,
+            "method.queue",
+            &method.queue,
+            "at least 1",
+        )?;
         let decay = method.ema_decay;
-        check((0.0..=1.0).contains(&decay), "method.ema_decay", &decay, "0 to 1")?;
+        check(
+            (0.0..=1.0).contains(&decay),
+            "method.ema_decay",
+            &decay,
+            "0 to 1",
+        )?;
         Ok(config)
     }
 
@@ -162,14 +191,25 @@ impl PretrainConfig {
 
     /// The normalisation of windows.
     pub fn normalize(&self) -> NormalizeSpec {
-        let WindowConfig { mode, frames, bodies } = self.window;
-        NormalizeSpec { mode, frames, bodies }
+        let WindowConfig {
+            mode,
+            frames,
+            bodies,
+        } = self.window;
+        NormalizeSpec {
+            mode,
+            frames,
+            bodies,
+        }
     }
 
     /// SHA-256 of all values, as hexadecimal text.
     pub fn digest(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default();
-        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(text)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -183,8 +223,16 @@ mod tests {
         std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-            .map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "toml")
+            })
+            .map(|path| {
+                (
+                    path.display().to_string(),
+                    std::fs::read_to_string(&path).unwrap(),
+                )
+            })
             .collect()
     }
 
@@ -199,7 +247,10 @@ mod tests {
     #[test]
     fn every_shipped_value_has_a_comment() {
         for (path, text) in shipped() {
-            for line in text.lines().filter(|line| line.contains('=') && !line.trim_start().starts_with('#')) {
+            for line in text
+                .lines()
+                .filter(|line| line.contains('=') && !line.trim_start().starts_with('#'))
+            {
                 assert!(line.contains('#'), "{path}: no unit or source: {line}");
             }
         }
@@ -208,7 +259,9 @@ mod tests {
     #[test]
     fn a_misspelt_field_is_refused_by_name() {
         let (_, text) = shipped().remove(0);
-        let error = PretrainConfig::parse(&format!("epocs = 3\n{text}")).unwrap_err().to_string();
+        let error = PretrainConfig::parse(&format!("epocs = 3\n{text}"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("epocs"), "{error}");
     }
 
@@ -216,7 +269,10 @@ mod tests {
     fn the_digest_depends_on_every_value() {
         let (_, text) = shipped().remove(0);
         let config = PretrainConfig::parse(&text).unwrap();
-        let other = PretrainConfig { seed: config.seed + 1, ..config.clone() };
+        let other = PretrainConfig {
+            seed: config.seed + 1,
+            ..config.clone()
+        };
         assert_ne!(config.digest(), other.digest());
         assert_eq!(config.digest().len(), 64);
     }

@@ -34,7 +34,9 @@ impl Log {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { file: OpenOptions::new().create(true).append(true).open(path)? })
+        Ok(Self {
+            file: OpenOptions::new().create(true).append(true).open(path)?,
+        })
     }
 
     /// Adds a line.
@@ -42,16 +44,27 @@ impl Log {
     /// # Errors
     /// The disk is full or gone.
     pub fn write(&mut self, step: u64, kind: &str, figures: &[(String, f64)]) -> io::Result<()> {
-        let mut line = Map::from_iter([("step".to_string(), json!(step)), ("kind".to_string(), json!(kind))]);
-        line.extend(figures.iter().map(|(name, value)| (name.clone(), json!(value))));
+        let mut line = Map::from_iter([
+            ("step".to_string(), json!(step)),
+            ("kind".to_string(), json!(kind)),
+        ]);
+        line.extend(
+            figures
+                .iter()
+                .map(|(name, value)| (name.clone(), json!(value))),
+        );
         // One write a line: a kill cuts at most the last line, which opening drops.
-        self.file.write_all(format!("{}\n", Value::Object(line)).as_bytes())
+        self.file
+            .write_all(format!("{}\n", Value::Object(line)).as_bytes())
     }
 }
 
 /// The step of a line; nothing if the line is damaged.
 fn at(line: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<Value>(line).ok()?.get("step")?.as_u64()
+    serde_json::from_slice::<Value>(line)
+        .ok()?
+        .get("step")?
+        .as_u64()
 }
 
 #[cfg(test)]
@@ -64,14 +77,21 @@ mod tests {
         let path = folder.path().join("log.jsonl");
         let mut log = Log::open(&path, None).unwrap();
         for step in 1..=4 {
-            log.write(step, "train", &[("loss".to_string(), 0.5)]).unwrap();
+            log.write(step, "train", &[("loss".to_string(), 0.5)])
+                .unwrap();
         }
         log.file.write_all(b"{\"step\":5,\"ki").unwrap();
         let mut log = Log::open(&path, Some(2)).unwrap();
         log.write(3, "train", &[]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let steps: Vec<_> = text.lines().map(|line| at(line.as_bytes()).unwrap()).collect();
+        let steps: Vec<_> = text
+            .lines()
+            .map(|line| at(line.as_bytes()).unwrap())
+            .collect();
         assert_eq!(steps, [1, 2, 3]);
-        assert_eq!(text.lines().next().unwrap(), r#"{"kind":"train","loss":0.5,"step":1}"#);
+        assert_eq!(
+            text.lines().next().unwrap(),
+            r#"{"kind":"train","loss":0.5,"step":1}"#
+        );
     }
 }

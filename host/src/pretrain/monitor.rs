@@ -29,7 +29,10 @@ impl Monitor {
         let held: BTreeSet<u16> = subjects.into_iter().rev().take(config.subjects).collect();
         let (asked, bank): (Vec<usize>, Vec<usize>) =
             (0..windows.len()).partition(|index| held.contains(&windows.subjects[*index]));
-        let knn = KnnConfig { k: config.neighbours, ..KnnConfig::default() };
+        let knn = KnnConfig {
+            k: config.neighbours,
+            ..KnnConfig::default()
+        };
         (!asked.is_empty()).then_some(Self { knn, bank, asked })
     }
 

@@ -35,7 +35,8 @@ impl Schedule {
         let epoch = step as f64 / steps_per_epoch.max(1) as f64;
         if epoch < self.warmup_epochs {
             // Never zero, so that the first step counts.
-            return self.rate * (epoch + 1.0 / steps_per_epoch.max(1) as f64) / self.warmup_epochs.max(1e-9);
+            return self.rate * (epoch + 1.0 / steps_per_epoch.max(1) as f64)
+                / self.warmup_epochs.max(1e-9);
         }
         match &self.shape {
             Shape::Constant => self.rate,
@@ -56,19 +57,42 @@ mod tests {
     use super::*;
 
     fn check(shape: Shape, warmup_epochs: f64, expect: [f64; 5]) {
-        let schedule = Schedule { rate: 1.0, warmup_epochs, shape };
+        let schedule = Schedule {
+            rate: 1.0,
+            warmup_epochs,
+            shape,
+        };
         // Ten steps an epoch, four epochs: looked at after 0, 1, 2, 3 and 4 epochs.
         for (epoch, expect) in expect.into_iter().enumerate() {
             let rate = schedule.at(epoch as u64 * 10, 10, 4);
-            assert!((rate - expect).abs() < 1e-9, "epoch {epoch}: {rate} v {expect}");
+            assert!(
+                (rate - expect).abs() < 1e-9,
+                "epoch {epoch}: {rate} v {expect}"
+            );
         }
     }
 
     #[test]
     fn rates_follow_their_shape() {
         check(Shape::Constant, 0.0, [1.0; 5]);
-        check(Shape::Steps { epochs: vec![2.0, 3.0] }, 0.0, [1.0, 1.0, 0.1, 0.01, 0.01]);
-        check(Shape::Cosine, 0.0, [1.0, 0.5 + 0.5_f64.sqrt() / 2.0, 0.5, 0.5 - 0.5_f64.sqrt() / 2.0, 0.0]);
+        check(
+            Shape::Steps {
+                epochs: vec![2.0, 3.0],
+            },
+            0.0,
+            [1.0, 1.0, 0.1, 0.01, 0.01],
+        );
+        check(
+            Shape::Cosine,
+            0.0,
+            [
+                1.0,
+                0.5 + 0.5_f64.sqrt() / 2.0,
+                0.5,
+                0.5 - 0.5_f64.sqrt() / 2.0,
+                0.0,
+            ],
+        );
         check(Shape::Constant, 2.0, [0.05, 0.55, 1.0, 1.0, 1.0]);
     }
 }

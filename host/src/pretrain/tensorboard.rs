@@ -22,7 +22,12 @@ impl Events {
     pub fn create(folder: &Path, step: u64, now: f64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let name = format!("events.out.tfevents.{:020.6}.{step:010}", now);
-        let mut events = Self { file: OpenOptions::new().create(true).append(true).open(folder.join(name))? };
+        let mut events = Self {
+            file: OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(folder.join(name))?,
+        };
         let mut version = Vec::new();
         double(&mut version, 1, now);
         bytes(&mut version, 3, b"brain.Event:2");
@@ -104,7 +109,13 @@ fn masked_crc(data: &[u8]) -> u32 {
 /// CRC-32C (Castagnoli), reflected, bit by bit: event files are small.
 fn crc32c(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 {
+                crc >> 1 ^ 0x82f6_3b78
+            } else {
+                crc >> 1
+            }
+        })
     })
 }
 
@@ -124,7 +135,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut events = Events::create(folder.path(), 0, 1.5).unwrap();
         events.write(3, 2.0, &[("loss".to_string(), 0.5)]).unwrap();
-        let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let path = std::fs::read_dir(folder.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let data = std::fs::read(path).unwrap();
         let mut records = Vec::new();
         let mut rest = data.as_slice();
@@ -132,14 +148,23 @@ mod tests {
             let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
             assert_eq!(rest[8..12], masked_crc(&rest[..8]).to_le_bytes());
             let body = &rest[12..12 + length];
-            assert_eq!(rest[12 + length..16 + length], masked_crc(body).to_le_bytes());
+            assert_eq!(
+                rest[12 + length..16 + length],
+                masked_crc(body).to_le_bytes()
+            );
             records.push(body.to_vec());
             rest = &rest[16 + length..];
         }
         assert_eq!(records.len(), 3);
         assert!(records[0].ends_with(b"brain.Event:2"));
         // step = 3, summary { value { tag: "loss", simple_value: 0.5 } }
-        let expect = [&[0x10, 3, 0x2a, 13, 0x0a, 11, 0x0a, 4][..], b"loss", &[0x15], &0.5_f32.to_le_bytes()].concat();
+        let expect = [
+            &[0x10, 3, 0x2a, 13, 0x0a, 11, 0x0a, 4][..],
+            b"loss",
+            &[0x15],
+            &0.5_f32.to_le_bytes(),
+        ]
+        .concat();
         assert_eq!(records[2][9..], expect);
     }
 }

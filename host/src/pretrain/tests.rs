@@ -17,9 +17,15 @@ fn config() -> PretrainConfig {
         epochs: 4,
         checkpoint_steps: 3,
         snapshot_epochs: 2,
-        window: WindowConfig { mode: Mode::Product, frames: 8, bodies: 1 },
+        window: WindowConfig {
+            mode: Mode::Product,
+            frames: 8,
+            bodies: 1,
+        },
         encoder: EncoderSection {
-            graph: GraphKind::SpatialHop1 { true_distances: true },
+            graph: GraphKind::SpatialHop1 {
+                true_distances: true,
+            },
             streams: vec![Stream::Joint, Stream::Motion],
             width: 2,
             dim: 4,
@@ -38,20 +44,44 @@ fn config() -> PretrainConfig {
             key: Recipe::normal(),
         }),
         optimizer: OptimizerConfig::adamw(1e-4),
-        schedule: Schedule { rate: 0.01, warmup_epochs: 1.0, shape: Shape::Cosine },
-        monitor: MonitorConfig { epochs: 2, subjects: 1, neighbours: 3 },
+        schedule: Schedule {
+            rate: 0.01,
+            warmup_epochs: 1.0,
+            shape: Shape::Cosine,
+        },
+        monitor: MonitorConfig {
+            epochs: 2,
+            subjects: 1,
+            neighbours: 3,
+        },
     }
 }
 
 /// Runs in `folder`; the run is killed, without any farewell, when `kill` steps of this call are done.
-fn go(folder: &Path, config: &PretrainConfig, resume: bool, kill: Option<u64>) -> Result<Outcome, PretrainError> {
+fn go(
+    folder: &Path,
+    config: &PretrainConfig,
+    resume: bool,
+    kill: Option<u64>,
+) -> Result<Outcome, PretrainError> {
     let (windows, device) = (windows(24), Device::flex());
-    let run =
-        Run { config, windows: &windows, split: "all", device: &device, folder, resume, clock: &|| 1_000.0 };
+    let run = Run {
+        config,
+        windows: &windows,
+        split: "all",
+        device: &device,
+        folder,
+        resume,
+        clock: &|| 1_000.0,
+    };
     let mut done = 0;
     pretrain(&run, |progress| {
         done += u64::from(matches!(progress, Progress::Step { .. }));
-        if kill == Some(done) { Wish::Abandon } else { Wish::Continue }
+        if kill == Some(done) {
+            Wish::Abandon
+        } else {
+            Wish::Continue
+        }
     })
 }
 
@@ -74,8 +104,16 @@ fn a_run_killed_at_any_step_and_resumed_ends_with_the_same_bytes() {
         let killed = go(folder.path(), &config(), false, Some(kill)).unwrap();
         assert!(killed.encoders.is_empty());
         go(folder.path(), &config(), true, None).unwrap();
-        assert_eq!(bytes(folder.path()), bytes(straight.path()), "killed after step {kill}");
-        assert_eq!(log(folder.path()), log(straight.path()), "killed after step {kill}");
+        assert_eq!(
+            bytes(folder.path()),
+            bytes(straight.path()),
+            "killed after step {kill}"
+        );
+        assert_eq!(
+            log(folder.path()),
+            log(straight.path()),
+            "killed after step {kill}"
+        );
     }
 }
 
@@ -118,12 +156,24 @@ fn a_folder_with_a_run_is_neither_wiped_nor_continued_unasked() {
     let folder = tempfile::tempdir().unwrap();
     go(folder.path(), &config(), false, None).unwrap();
     let before = bytes(folder.path());
-    assert!(matches!(go(folder.path(), &config(), false, None), Err(PretrainError::Occupied { .. })));
-    let other = PretrainConfig { seed: 6, ..config() };
-    assert!(matches!(go(folder.path(), &other, true, None), Err(PretrainError::Checkpoint(_))));
+    assert!(matches!(
+        go(folder.path(), &config(), false, None),
+        Err(PretrainError::Occupied { .. })
+    ));
+    let other = PretrainConfig {
+        seed: 6,
+        ..config()
+    };
+    assert!(matches!(
+        go(folder.path(), &other, true, None),
+        Err(PretrainError::Checkpoint(_))
+    ));
     assert_eq!(bytes(folder.path()), before);
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(go(empty.path(), &config(), true, None), Err(PretrainError::NothingToResume { .. })));
+    assert!(matches!(
+        go(empty.path(), &config(), true, None),
+        Err(PretrainError::NothingToResume { .. })
+    ));
 }
 
 #[test]
@@ -131,20 +181,49 @@ fn a_run_writes_snapshots_events_and_an_encoder_with_its_origin() {
     let folder = tempfile::tempdir().unwrap();
     go(folder.path(), &config(), false, None).unwrap();
     for step in [0, 8, 16] {
-        assert!(folder.path().join(format!("snapshots/encoder-{step:07}.safetensors")).exists());
+        assert!(
+            folder
+                .path()
+                .join(format!("snapshots/encoder-{step:07}.safetensors"))
+                .exists()
+        );
     }
-    assert_eq!(std::fs::read_dir(folder.path().join("tensorboard")).unwrap().count(), 1);
-    let loaded = tendon_model::weights::load(&folder.path().join("encoder.safetensors"), &Device::flex()).unwrap();
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("tensorboard"))
+            .unwrap()
+            .count(),
+        1
+    );
+    let loaded =
+        tendon_model::weights::load(&folder.path().join("encoder.safetensors"), &Device::flex())
+            .unwrap();
     let origin = loaded.description.provenance;
-    assert_eq!((origin.steps, origin.seed, origin.method.as_str()), (16, 5, "skeletonclr"));
-    assert_eq!((origin.subjects, origin.split.as_str()), (vec![1, 2, 3, 4], "all"));
-    assert_eq!(log(folder.path()).matches("\"kind\":\"monitor\"").count(), 3);
+    assert_eq!(
+        (origin.steps, origin.seed, origin.method.as_str()),
+        (16, 5, "skeletonclr")
+    );
+    assert_eq!(
+        (origin.subjects, origin.split.as_str()),
+        (vec![1, 2, 3, 4], "all")
+    );
+    assert_eq!(
+        log(folder.path()).matches("\"kind\":\"monitor\"").count(),
+        3
+    );
 }
 
 #[test]
 fn too_few_windows_for_a_batch_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let config = PretrainConfig { batch: 25, ..config() };
+    let config = PretrainConfig {
+        batch: 25,
+        ..config()
+    };
     let error = go(folder.path(), &config, false, None).unwrap_err();
-    assert!(error.to_string().starts_with("there are 24 windows, a batch has 25"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("there are 24 windows, a batch has 25"),
+        "{error}"
+    );
 }

@@ -93,7 +93,9 @@ impl Normalized for Head {
 /// # Shapes
 /// `[batch, dim] -> [batch, dim]`
 pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
-    let length = x.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-12);
+    // Clamped before the root: its slope at zero is infinite, and ReLU makes rows of zeros.
+    let square = x.clone().powi_scalar(2).sum_dim(1).clamp_min(1e-24);
+    let length = square.sqrt();
     x / length
 }
 
@@ -101,6 +103,22 @@ pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::encoder::parameter_count;
+
+    #[test]
+    fn a_row_of_zeros_has_a_finite_gradient() {
+        let x = Tensor::<2>::zeros([1, 3], &Device::flex().autodiff()).require_grad();
+        let gradients = unit_rows(x.clone()).sum().backward();
+        let gradient: Vec<f32> = x
+            .grad(&gradients)
+            .unwrap()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        assert!(
+            gradient.iter().all(|value| value.is_finite()),
+            "{gradient:?}"
+        );
+    }
 
     // Golden counts of the published heads.
     #[test]

@@ -1,0 +1,137 @@
+//! `tendon pretrain`: contrastive pretraining without labels.
+#![allow(clippy::print_stdout, reason = "commands print")]
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tendon_data::dataset::Dataset;
+use tendon_data::split::Split;
+use tendon_data::windows::WindowSet;
+use tendon_host::pretrain::config::PretrainConfig;
+use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
+
+/// Pretrain an encoder without labels.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The run's configuration (see configs/pretrain).
+    #[arg(long)]
+    config: PathBuf,
+    /// The set of recordings, made by `tendon import`.
+    #[arg(long)]
+    data: PathBuf,
+    /// Whose training side to use: a preset such as nw-ucla-view1, or "TRAIN / TEST" such as "cameras=1 / cameras=2".
+    #[arg(long)]
+    split: String,
+    /// The run's folder: checkpoint, log, TensorBoard events, encoder.safetensors. Nothing in it is ever removed.
+    #[arg(long)]
+    out: PathBuf,
+    /// Go on from the folder's checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Use this seed instead of the configuration's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where to compute: cpu, wgpu, cuda or ndarray, as far as compiled in.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(&args.config)
+        .with_context(|| format!("cannot read {}", args.config.display()))?;
+    let mut config = PretrainConfig::parse(&text)
+        .with_context(|| format!("cannot use {}", args.config.display()))?;
+    config.seed = args.seed.unwrap_or(config.seed);
+    let device = tendon_host::backend::device(&args.device)?;
+    let dataset = Dataset::open(&args.data)?;
+    let split = Split::parse(&args.split)?;
+    let (train, _) = split.apply(&dataset)?;
+    let windows = WindowSet::prepare(&dataset, &train, &config.normalize())?;
+    println!(
+        "{} windows of {} frames, {} joints; split {}; {} on {}",
+        windows.len(),
+        config.window.frames,
+        windows.topology.topology().joint_count(),
+        split.name,
+        config.method.name(),
+        args.device
+    );
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
+        .context("cannot watch for Ctrl-C")?;
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {per_sec}, {eta} left  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let started = Instant::now();
+    let mut first = 0;
+    let mut knn = String::new();
+    let outcome = pretrain(
+        &Run {
+            config: &config,
+            windows: &windows,
+            split: &split.name,
+            device: &device,
+            folder: &args.out,
+            resume: args.resume,
+            clock: &wall_clock,
+        },
+        |progress| {
+            match progress {
+                Progress::Started { step, steps } => {
+                    first = step;
+                    bar.set_length(steps);
+                    bar.set_position(step);
+                    bar.reset_eta();
+                }
+                Progress::Step { step, loss } => {
+                    bar.set_position(step);
+                    bar.set_message(format!("loss {loss:.3}{knn}"));
+                }
+                Progress::Monitor { step, top1 } => {
+                    knn = format!(", kNN {:.1} %", 100.0 * top1);
+                    bar.suspend(|| {
+                        println!(
+                            "step {step}: kNN {:.1} % on held-out training subjects",
+                            100.0 * top1
+                        )
+                    });
+                }
+            }
+            if stop.load(Ordering::Relaxed) {
+                Wish::Save
+            } else {
+                Wish::Continue
+            }
+        },
+    )?;
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    let done = outcome.step - first;
+    println!(
+        "{done} steps in {seconds:.0} s ({:.3} s a step)",
+        seconds / done.max(1) as f64
+    );
+    if outcome.encoders.is_empty() {
+        println!(
+            "stopped after {} of {} steps; the same command with --resume goes on",
+            outcome.step, outcome.steps
+        );
+    }
+    for path in outcome.encoders {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Seconds since 1970; 0 on a machine whose clock stands before.
+fn wall_clock() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |elapsed| elapsed.as_secs_f64())
+}
