@@ -187,9 +187,9 @@ fn joints(set: &Dataset) -> Vec<JointStatistics> {
                     continue;
                 }
                 sums.seen += 1;
-                for axis in 0..3 {
-                    sums.sum[axis] += f64::from(joint[axis]);
-                    sums.square[axis] += f64::from(joint[axis]).powi(2);
+                for (axis, &value) in joint.iter().enumerate() {
+                    sums.sum[axis] += f64::from(value);
+                    sums.square[axis] += f64::from(value).powi(2);
                 }
             }
         }

@@ -149,6 +149,27 @@ fn an_abandoned_set_leaves_nothing_and_keeps_the_old_one() {
 }
 
 #[test]
+fn what_a_killed_import_left_is_removed_and_what_is_being_written_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".tendon-set-abandoned"), "half").unwrap();
+    let mut first = DatasetWriter::create(folder.path().join("first"), info()).unwrap();
+    assert_eq!(files(folder.path()), 1);
+    write(&folder.path().join("second"), &[moving("b", 1, 3)]).unwrap();
+    first.push(&moving("a", 1, 3)).unwrap();
+    first.finish().unwrap();
+    assert_eq!(files(folder.path()), 2);
+}
+
+#[test]
+fn a_set_with_endless_class_names_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let classes = vec!["x".repeat(1 << 20)];
+    let error = DatasetWriter::create(folder.path().join("set"), SetInfo { classes, ..info() })
+        .unwrap_err();
+    assert!(matches!(error.problem, StoreProblem::Contents(_)));
+}
+
+#[test]
 fn a_damaged_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let set = kinect_set(folder.path(), &[moving("a", 1, 3), moving("b", 1, 2)]);

@@ -1,6 +1,6 @@
 //! Writing a set, one recording after the other, without holding it in memory.
 
-use super::header::{Extent, SetInfo};
+use super::header::{Extent, MAX_HEADER_BYTES, SetInfo};
 use super::{Recording, StoreError, StoreProblem};
 use crate::recording::{Fault, Problem, RawRecording};
 use sha2::{Digest as _, Sha256};
@@ -8,6 +8,9 @@ use std::collections::HashSet;
 use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+
+/// How the names of unfinished sets begin.
+const PREFIX: &str = ".tendon-set-";
 
 /// Writes to a temporary file beside the target; [`Self::finish`] puts it in place, dropping the writer removes it.
 #[derive(Debug)]
@@ -41,12 +44,19 @@ impl DatasetWriter {
     /// When the folder of `path` cannot be written to.
     pub fn create(path: impl AsRef<Path>, info: SetInfo) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
+        if info.reserved() > MAX_HEADER_BYTES {
+            let problem =
+                StoreProblem::Contents("the names of its classes are too long".to_owned());
+            return Err(StoreError { path, problem });
+        }
         let start = || -> std::io::Result<_> {
             let folder = folder(&path);
             std::fs::create_dir_all(folder)?;
+            remove_abandoned(folder)?;
             let file = tempfile::Builder::new()
-                .prefix(".tendon-set-")
+                .prefix(PREFIX)
                 .tempfile_in(folder)?;
+            file.as_file().lock()?;
             let mut file = BufWriter::with_capacity(1 << 20, file);
             file.write_all(&vec![b' '; info.reserved() as usize])?;
             Ok(file)
@@ -165,6 +175,20 @@ impl DatasetWriter {
             bytes,
         })
     }
+}
+
+/// Removes what a killed import left behind. A file that is being written is locked and stays.
+fn remove_abandoned(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            let path = entry.path();
+            if std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+                std::fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Temporary files are private to their owner; a finished set is an ordinary file.

@@ -82,11 +82,16 @@ fn tags(name: &str) -> Option<Tags> {
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Clip, Fault> {
     let file: File = serde_json::from_slice(bytes).map_err(|error| fault(bytes, &error))?;
-    if let (Some(label), Some(tags)) = (file.label, file.file_name.as_deref().and_then(tags)) {
-        if label != tags.label + 1 {
-            let text = format!("its label is {label}, its name says {}", tags.label + 1);
-            return Err(Fault::file(Problem::Malformed(text)));
-        }
+    let named = file
+        .file_name
+        .as_deref()
+        .and_then(tags)
+        .map(|tags| tags.label + 1);
+    if let (Some(label), Some(named)) = (file.label, named)
+        && label != named
+    {
+        let text = format!("its label is {label}, its name says {named}");
+        return Err(Fault::file(Problem::Malformed(text)));
     }
     let joints = TopologyId::Kinect20.topology().joint_count();
     let mut poses = Vec::with_capacity(file.skeletons.len() * joints * 3);
