@@ -1,5 +1,9 @@
 //! What the engine promises: the documented arithmetic, the same bytes everywhere, and no panic on any blob.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_range_loop,
+    reason = "tests; the reference reads like the format"
+)]
 
 mod reference;
 
