@@ -1,6 +1,7 @@
 //! The subcommands of `tendon`, one a file.
 
 mod bundle;
+mod demo;
 mod eval;
 mod import;
 mod inspect;
@@ -20,6 +21,7 @@ pub(crate) struct Tendon {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Bundle(Box<bundle::Args>),
     Eval(Box<eval::Args>),
     Import(Box<import::Args>),
@@ -34,6 +36,7 @@ impl Tendon {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Demo(args) => demo::run(&args),
             Command::Bundle(args) => bundle::run(*args),
             Command::Eval(args) => eval::run(*args),
             Command::Import(args) => import::run(*args),

@@ -146,7 +146,8 @@ impl Outcome {
         self.page().write(&folder.join("report.html"))
     }
 
-    fn add_curves(&self, page: &mut Page) {
+    /// Adds a plot for each figure of the curves, if there are any.
+    pub fn add_curves(&self, page: &mut Page) {
         let mut figures: Vec<&str> = Vec::new();
         for curve in &self.curves {
             if !figures.contains(&curve.figure.as_str()) {

@@ -42,27 +42,13 @@ pub fn dataset_page(set: &Dataset) -> Page {
         set.digest()
     ));
 
-    let classes: Vec<Vec<&Recording<'_>>> = (0..set.classes().len())
-        .map(|label| {
-            recordings
-                .iter()
-                .filter(|recording| usize::from(recording.label) == label)
-                .collect()
-        })
-        .collect();
+    let classes = by_class(set, &recordings);
     page.heading("One recording of every class");
     page.paragraph(
         "The recording of middle length, as its camera sees it: the person's left side is blue and green, the right one \
          orange and purple. Click to stop, drag to turn.",
     );
-    let shown: Vec<(&Recording<'_>, String)> = set
-        .classes()
-        .iter()
-        .zip(&classes)
-        .filter_map(|(class, members)| Some((middle(members)?, class)))
-        .map(|(recording, class)| (recording, format!("{class} ({})", tags(recording))))
-        .collect();
-    page.raw(&figures(set, &shown));
+    page.raw(&class_figures(set));
     if let Some(by_camera) = one_action_in_every_camera(&recordings) {
         let class = &set.classes()[usize::from(by_camera[0].label)];
         page.heading(&format!("“{class}” as every camera sees it"));
@@ -75,6 +61,30 @@ pub fn dataset_page(set: &Dataset) -> Page {
     page.heading("Classes");
     page.table(&class_table(set, &classes));
     page
+}
+
+/// An animated skeleton of every class, as a block for [`Page::raw`]: its recording of middle length.
+#[must_use]
+pub fn class_figures(set: &Dataset) -> String {
+    let recordings: Vec<Recording<'_>> = set.recordings().collect();
+    let classes = by_class(set, &recordings);
+    let shown: Vec<(&Recording<'_>, String)> = set
+        .classes()
+        .iter()
+        .zip(&classes)
+        .filter_map(|(class, members)| Some((middle(members)?, class)))
+        .map(|(recording, class)| (recording, format!("{class} ({})", tags(recording))))
+        .collect();
+    figures(set, &shown)
+}
+
+/// The recordings of each class.
+fn by_class<'a, 'b>(set: &Dataset, recordings: &'a [Recording<'b>]) -> Vec<Vec<&'a Recording<'b>>> {
+    let of = |label: usize| {
+        let same = move |recording: &&Recording<'_>| usize::from(recording.label) == label;
+        recordings.iter().filter(same).collect()
+    };
+    (0..set.classes().len()).map(of).collect()
 }
 
 /// Who, where and how long.

@@ -15,7 +15,7 @@ mod svg;
 mod table;
 
 pub use bars::{Bar, bars};
-pub use dataset_page::dataset_page;
+pub use dataset_page::{class_figures, dataset_page};
 pub use line::{Series, lines};
 pub use matrix::matrix;
 pub use reliability::{Bin, reliability};

@@ -57,6 +57,9 @@ pub(super) struct Args {
     /// Golden windows with which a device checks its arithmetic.
     #[arg(long, default_value_t = 4)]
     golden: usize,
+    /// Write the figures of the table to this file as JSON, for programs.
+    #[arg(long)]
+    report: Option<PathBuf>,
     /// Seconds since 1970 to put into the bundle instead of now, for bundles that are the same byte for byte.
     #[arg(long)]
     created: Option<u64>,
@@ -171,6 +174,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
     bar.finish_and_clear();
     atomic::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     print(&report, &description.classes, bytes.len());
+    if let Some(path) = &args.report {
+        let figures = figures(&report, &description.classes, bytes.len());
+        atomic::write(path, &serde_json::to_vec_pretty(&figures)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(Made {
         out: out.clone(),
         key: key_path.clone(),
@@ -187,6 +195,23 @@ fn progress(bar: &ProgressBar, step: Step) {
     bar.reset();
     bar.set_length(length as u64);
     bar.set_message(text);
+}
+
+/// The table for programs; shares are 0..=1.
+fn figures(report: &Report, classes: &[String], bytes: usize) -> serde_json::Value {
+    let metrics = |predictions| Metrics::compute(predictions, classes, report.temperature);
+    let (float, int8) = (metrics(&report.float), metrics(&report.int8));
+    serde_json::json!({
+        "windows": float.windows,
+        "float": float.top1,
+        "int8": int8.top1,
+        "float_ece": float.ece,
+        "int8_ece": int8.ece,
+        "agreement": report.agreement,
+        "temperature": report.temperature,
+        "encoder_bytes": report.encoder_bytes,
+        "bytes": bytes,
+    })
 }
 
 fn print(report: &Report, classes: &[String], bytes: usize) {
