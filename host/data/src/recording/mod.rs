@@ -147,6 +147,7 @@ impl Format {
             Self::NwUclaJson => &[
                 "nw-ucla",
                 "nw-ucla-view1",
+                "nw-ucla-view1-clean",
                 "nw-ucla-within-view1",
                 "nw-ucla-new-person",
             ],

@@ -43,6 +43,14 @@ const PRESETS: &[Preset] = &[
         test: "cameras=2",
         counts: None,
     },
+    // The view-2 files of person 1's donning and doffing consist of frames of the view-1 files, some under the other class.
+    Preset {
+        name: "nw-ucla-view1-clean",
+        train: "cameras=1",
+        test: "cameras=2;not-sources=a08_s01_e00_v02,a08_s01_e01_v02,a08_s01_e02_v02,a08_s01_e03_v02,a08_s01_e04_v02,\
+               a09_s01_e00_v02,a09_s01_e01_v02,a09_s01_e02_v02,a09_s01_e03_v02,a09_s01_e04_v02",
+        counts: None,
+    },
     Preset {
         name: "nw-ucla-within-view1",
         train: "cameras=1;subjects=1-7",

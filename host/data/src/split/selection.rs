@@ -43,6 +43,7 @@ pub struct Tags {
 pub struct Selection {
     rules: BTreeMap<Axis, Rule>,
     sources: Option<BTreeSet<String>>,
+    not_sources: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -144,12 +145,20 @@ impl Selection {
         self
     }
 
+    /// Of these, the recordings that come from none of the named files.
+    #[must_use]
+    pub fn without_sources(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.not_sources.extend(names);
+        self
+    }
+
     /// Whether a recording with this name and these tags is selected.
     pub fn matches(&self, name: &str, tags: Tags) -> bool {
         let source = name.split_once('#').map_or(name, |(source, _)| source);
         self.sources
             .as_ref()
             .is_none_or(|sources| sources.contains(source))
+            && !self.not_sources.contains(source)
             && self.rules.iter().all(|(axis, rule)| {
                 let value = axis.of(tags);
                 rule.only.as_ref().is_none_or(|only| only.contains(&value))
@@ -186,15 +195,18 @@ impl FromStr for Selection {
                 .split_once('=')
                 .ok_or_else(|| syntax("a rule is a word, an equals sign and values"))?;
             let key = key.trim();
-            if key == "sources" {
-                selection =
-                    selection.from_sources(values.split(',').map(|name| name.trim().to_owned()));
+            if key == "sources" || key == "not-sources" {
+                let names = values.split(',').map(|name| name.trim().to_owned());
+                selection = match key {
+                    "sources" => selection.from_sources(names),
+                    _ => selection.without_sources(names),
+                };
                 continue;
             }
             let values = ranges(values)
                 .ok_or_else(|| syntax("values are numbers up to 65535 and ranges such as 1-7"))?;
             selection = selection.with(key, values).ok_or_else(|| {
-                syntax("the word is one of subjects, cameras, setups, repetitions, labels, one of them with not- before it, or sources")
+                syntax("the word is one of subjects, cameras, setups, repetitions, labels, sources, or one of them with not- before it")
             })?;
         }
         Ok(selection)
@@ -234,11 +246,13 @@ impl fmt::Display for Selection {
                 parts.push(format!("not-{}={}", axis.word(), join(&rule.not)));
             }
         }
+        let join_names =
+            |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(",");
         if let Some(sources) = &self.sources {
-            parts.push(format!(
-                "sources={}",
-                sources.iter().cloned().collect::<Vec<_>>().join(",")
-            ));
+            parts.push(format!("sources={}", join_names(sources)));
+        }
+        if !self.not_sources.is_empty() {
+            parts.push(format!("not-sources={}", join_names(&self.not_sources)));
         }
         if parts.is_empty() {
             f.write_str("all")

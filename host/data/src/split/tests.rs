@@ -27,6 +27,7 @@ fn text_says_which_recordings_are_meant() {
     check("subjects=1-3;subjects=2-9", "subjects=2,3");
     check("subjects=65535", "subjects=65535");
     check("sources=0002-L,0001-M", "sources=0001-M,0002-L");
+    check("not-sources=b;not-sources=a", "not-sources=a,b");
 }
 
 #[test]
@@ -38,7 +39,6 @@ fn broken_text_is_named() {
         "subjects=65536",
         "subjects=",
         "cameras=1,,2",
-        "not-sources=a",
     ] {
         check(text, text);
     }
@@ -58,6 +58,8 @@ fn a_recording_must_pass_every_rule() {
     let videos = Selection::all().from_sources(["0002-L".to_owned()]);
     assert!(videos.matches("0002-L#3", tags(0, 0)));
     assert!(!videos.matches("0002-M#3", tags(0, 0)));
+    let others = Selection::all().without_sources(["0002-L".to_owned()]);
+    assert!(!others.matches("0002-L#3", tags(0, 0)) && others.matches("0002-M#3", tags(0, 0)));
 }
 
 #[test]
