@@ -8,6 +8,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
+use crate::fused;
 use crate::graph::SUBSETS;
 use crate::init::{Initializer, WEIGHT_SPREAD};
 use crate::norm::BatchNorm;
@@ -127,10 +128,15 @@ impl Block {
     /// - `adjacency`: `[subset, source joint, target joint]`
     /// - output: `[batch, joint, ceil(frame / stride), channel out]`
     pub fn forward(&self, x: Tensor<4>, adjacency: Tensor<3>, pass: &mut Pass) -> Tensor<4> {
-        let y = self.graph.forward(x.clone(), adjacency * self.edge.val());
-        let y = relu(normalized(&self.norm1, y, pass));
+        let y = if fused::available(&x.device()) {
+            let (weight, bias) = (self.graph.weight.val(), self.graph.bias.val());
+            fused::graph(x.clone(), weight, bias, adjacency, self.edge.val())
+        } else {
+            self.graph.forward(x.clone(), adjacency * self.edge.val())
+        };
+        let y = normalized(&self.norm1, y, true, pass);
         let y = self.temporal.forward(y, self.stride);
-        let y = normalized(&self.norm2, y, pass);
+        let y = normalized(&self.norm2, y, false, pass);
         let y = pass.dropout(y, self.dropout);
         relu(match (&self.residual, &self.residual_norm) {
             (Some(linear), Some(norm)) => {
@@ -157,9 +163,14 @@ impl Block {
     }
 }
 
-fn normalized(norm: &BatchNorm, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
+fn normalized(norm: &BatchNorm, x: Tensor<4>, relu: bool, pass: &mut Pass) -> Tensor<4> {
     let shape = x.dims();
     let [batch, joint, frame, channel] = shape;
-    norm.forward(x.reshape([batch * joint * frame, channel]), pass)
-        .reshape(shape)
+    let rows = x.reshape([batch * joint * frame, channel]);
+    let rows = if relu {
+        norm.forward_relu(rows, pass)
+    } else {
+        norm.forward(rows, pass)
+    };
+    rows.reshape(shape)
 }

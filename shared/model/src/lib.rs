@@ -12,6 +12,7 @@ pub mod container;
 pub mod ema;
 pub mod encoder;
 pub mod folded;
+mod fused;
 pub mod graph;
 pub mod head;
 mod init;

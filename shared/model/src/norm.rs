@@ -5,8 +5,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use burn::tensor::module::batch_norm_train;
 
+use crate::fused;
 use crate::init::{Initializer, WEIGHT_SPREAD};
 use crate::pass::Pass;
 
@@ -49,22 +51,54 @@ impl BatchNorm {
     /// # Shapes
     /// `[row, channel] -> [row, channel]`
     pub fn forward(&self, rows: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-        match pass {
-            Pass::Infer => {
-                let (scale, shift) = self.folded();
-                rows * scale.unsqueeze() + shift.unsqueeze()
-            }
-            Pass::Train(training) => {
-                let [count, _] = rows.dims();
-                let result = batch_norm_train(rows, self.gamma.val(), self.beta.val(), EPSILON);
-                let correction = count as f64 / (count.max(2) - 1) as f64;
-                training.statistics.push(Statistics {
-                    mean: result.mean.detach(),
-                    var: result.variance.detach() * correction,
-                });
-                result.output
-            }
-        }
+        self.run(rows, false, pass)
+    }
+
+    /// Normalises rows of channels and sets what is negative to zero.
+    ///
+    /// # Shapes
+    /// `[row, channel] -> [row, channel]`
+    pub fn forward_relu(&self, rows: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        self.run(rows, true, pass)
+    }
+
+    fn run(&self, rows: Tensor<2>, with_relu: bool, pass: &mut Pass) -> Tensor<2> {
+        let Pass::Train(training) = pass else {
+            let (scale, shift) = self.folded();
+            let rows = rows * scale.unsqueeze() + shift.unsqueeze();
+            return if with_relu { relu(rows) } else { rows };
+        };
+        let [count, channels] = rows.dims();
+        let (output, mean, variance) = if fused::available(&rows.device()) {
+            let found = fused::statistics(rows.clone());
+            let found = if rows.is_autodiff() {
+                Tensor::from_inner(found)
+            } else {
+                found
+            };
+            let part = |index| found.clone().narrow(0, index, 1).reshape([channels]);
+            let (mean, variance) = (part(0), part(1));
+            let (gamma, beta) = (self.gamma.val(), self.beta.val());
+            (
+                fused::norm(rows, gamma, beta, found, with_relu),
+                mean,
+                variance,
+            )
+        } else {
+            let found = batch_norm_train(rows, self.gamma.val(), self.beta.val(), EPSILON);
+            let output = if with_relu {
+                relu(found.output)
+            } else {
+                found.output
+            };
+            (output, found.mean, found.variance)
+        };
+        let correction = count as f64 / (count.max(2) - 1) as f64;
+        training.statistics.push(Statistics {
+            mean: mean.detach(),
+            var: variance.detach() * correction,
+        });
+        output
     }
 
     /// Scale and shift that equal this layer at inference, `[channel]` each.

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Slice, Tensor};
 
+use crate::fused;
 use crate::init::{Initializer, WEIGHT_SPREAD};
 
 /// Taps of the temporal convolution.
@@ -32,6 +33,15 @@ impl TemporalConv {
     /// # Shapes
     /// `[batch, joint, frame, channel in] -> [batch, joint, ceil(frame / stride), channel out]`
     pub fn forward(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
+        if fused::available(&x.device()) {
+            fused::temporal(x, self.weight.val(), self.bias.val(), stride)
+        } else {
+            self.plain(x, stride)
+        }
+    }
+
+    /// The convolution out of Burn's operations, for every backend.
+    pub(crate) fn plain(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
         let [batch, joint, frame, input] = x.dims();
         let [_, _, output] = self.weight.dims();
         let kept = frame.div_ceil(stride);

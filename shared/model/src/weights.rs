@@ -153,7 +153,10 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Loaded, WeightsError> {
     let description = Description {
         normalize: entry(&metadata, "normalize")?,
         classes: entry(&metadata, "classes")?,
-        temperature: metadata.contains_key("temperature").then(|| entry(&metadata, "temperature")).transpose()?,
+        temperature: metadata
+            .contains_key("temperature")
+            .then(|| entry(&metadata, "temperature"))
+            .transpose()?,
         provenance: entry(&metadata, "provenance")?,
         config: config.clone(),
     };
