@@ -107,6 +107,8 @@ pub struct Adapter {
     learning: burn::tensor::Device,
     base_weights: Vec<f32>,
     base_tail: tendon_model::tail::Tail,
+    /// Accuracy of the shipped tail on the source buffer, 0..=1.
+    source_base: f32,
     pupils: Pupils,
     gate: Gate,
     guard: Guard,
@@ -142,6 +144,7 @@ impl Adapter {
         let base_weights = base.model.base_weights();
         let base_tail = base.model.tail(&base_weights);
         let classes = base.classes.len();
+        let source_base = accuracy(&base, &base_tail);
         let pupils = Pupils {
             student: base_weights.clone(),
             teacher: base_weights.clone(),
@@ -175,6 +178,7 @@ impl Adapter {
             base,
             base_weights,
             base_tail,
+            source_base,
             places,
         };
         let refused = adapter.resume().err();
@@ -252,18 +256,7 @@ impl Adapter {
     /// Accuracy of base and adapted tail on the bundle's source buffer, 0..=1.
     #[must_use]
     pub fn source_accuracy(&self) -> (f32, f32) {
-        let accuracy = |tail| {
-            let said = self
-                .base
-                .model
-                .predict(tail, self.base.source.features().iter());
-            let right = said
-                .iter()
-                .zip(self.base.source.labels())
-                .filter(|(said, label)| said.class == **label);
-            right.count() as f32 / self.base.source.len().max(1) as f32
-        };
-        (accuracy(&self.base_tail), accuracy(&self.pupils.tail))
+        (self.source_base, accuracy(&self.base, &self.pupils.tail))
     }
 
     /// Takes a window that was recognised. Cheap: it is only looked at in [`Self::work`].
@@ -449,11 +442,13 @@ impl Adapter {
             .wrapping_mul(64)
             .wrapping_add(self.steps_left as u64);
         let picked = self.memory.pick(self.config.student.batch, turn);
+        let first = self.summary.made + self.summary.skipped == 0;
         self.stage = Stage::Step(Box::new(Step::new(
             picked,
             &self.base.source,
             &self.config.student,
             turn,
+            first,
         )));
     }
 
@@ -492,7 +487,7 @@ impl Adapter {
             name: name(pick.label),
             confidence: pick.confidence,
         }));
-        if self.steps_left > 0 {
+        if self.steps_left > 0 && self.summary.skipped == 0 {
             self.next_step();
         } else if self.summary.made > 0 {
             self.pupils.updates += 1;
@@ -503,16 +498,12 @@ impl Adapter {
     }
 
     fn judge(&mut self, mut compared: Box<Compared>) -> Work {
-        if compared.work(
-            &self.base.model,
-            &self.base_tail,
-            &self.pupils.tail,
-            self.config.micro_batch,
-        ) {
+        if compared.work(&self.base.model, &self.pupils.tail, self.config.micro_batch) {
             self.stage = Stage::Judge(compared);
             return Work::More;
         }
-        let (scores, disagreement): ((Scores, Scores), f32) = compared.scores(&self.base.source);
+        let (scores, disagreement): ((Scores, Scores), f32) =
+            compared.scores(&self.base.source, self.source_base);
         let judgement = self.guard.judge(
             &self.config.guard,
             self.pupils.updates,
@@ -567,6 +558,25 @@ impl Adapter {
         self.guard.reset();
         self.idle_left = 0;
     }
+}
+
+fn accuracy(base: &Base, tail: &tendon_model::tail::Tail) -> f32 {
+    // In parts, so that memory stays small.
+    let parts = base
+        .source
+        .features()
+        .chunks(16)
+        .zip(base.source.labels().chunks(16));
+    let right: usize = parts
+        .map(|(features, labels)| {
+            let said = base.model.predict(tail, features.iter());
+            said.iter()
+                .zip(labels)
+                .filter(|(said, label)| said.class == **label)
+                .count()
+        })
+        .sum();
+    right as f32 / base.source.len().max(1) as f32
 }
 
 /// How far the adapted weights are from the shipped ones: the norm of the difference over the norm of the shipped ones.

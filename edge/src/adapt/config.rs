@@ -39,7 +39,7 @@ impl Default for AdaptConfig {
             enabled: true,
             memory: 64,
             accumulate: 16,
-            steps: 1,
+            steps: 8,
             micro_batch: 8,
             idle_steps: 0,
             gate: GateConfig::default(),
@@ -165,7 +165,8 @@ pub struct GuardConfig {
     pub max_source_loss: f32,
     /// Share of recent windows on which both tails may disagree, 0..=1.
     pub max_disagreement: f32,
-    /// Failed comparisons in a row after which the adapted tail is discarded; 1 discards at once.
+    /// Comparisons in a row that the adapted tail may fail before it is discarded; it does not serve meanwhile. Lost accuracy on
+    /// the source buffer discards at once.
     pub patience: u32,
 }
 
@@ -176,9 +177,9 @@ impl Default for GuardConfig {
             recent: 64,
             min_recent: 32,
             margin: 0.0,
-            max_source_loss: 0.01,
+            max_source_loss: 0.05,
             max_disagreement: 0.25,
-            patience: 1,
+            patience: 8,
         }
     }
 }

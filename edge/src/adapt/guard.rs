@@ -4,8 +4,10 @@
 //! only while its estimate is not below the shipped tail's, it has not lost accuracy on the source, and it does not
 //! disagree with the shipped tail everywhere. Otherwise the shipped tail serves and the adapted one is discarded.
 //!
-//! The estimate is the mean of two signs of accuracy that need no labels: *consistency* (weak and strong view of a window get
-//! the same class) and *prototype agreement* (the class is also that of the nearest class mean of the source buffer).
+//! The estimate is *consistency*: the share of recent windows whose weak and strong view get the same class. It cannot
+//! tell a collapsed tail (always the same answer) from a good one; the source buffer can, so both must hold. Agreement with
+//! the source buffer's class means was measured too and left out: it fell while accuracy rose, because it favours the tail that
+//! the means were made for.
 
 use super::config::GuardConfig;
 use serde::{Deserialize, Serialize};
@@ -15,8 +17,6 @@ use serde::{Deserialize, Serialize};
 pub struct Scores {
     /// Recent windows whose weak and strong view get the same class.
     pub consistency: f32,
-    /// Recent windows whose class is that of the nearest source prototype.
-    pub prototype: f32,
     /// Mean calibrated confidence on recent windows.
     pub confidence: f32,
     /// Accuracy on the source buffer.
@@ -27,7 +27,7 @@ impl Scores {
     /// The label-free estimate of accuracy, 0..=1.
     #[must_use]
     pub fn estimate(&self) -> f32 {
-        (self.consistency + self.prototype) / 2.0
+        self.consistency
     }
 }
 
@@ -134,7 +134,9 @@ impl Guard {
         self.serves = verdict == Verdict::Serve;
         let failed = !matches!(verdict, Verdict::Serve | Verdict::TooFew);
         self.failures = if failed { self.failures + 1 } else { 0 };
-        let discarded = failed && self.failures >= config.patience.max(1);
+        // Accuracy that is lost on labelled windows is certain; an estimate that is low for once is not.
+        let certain = verdict == Verdict::SourceLost;
+        let discarded = certain || failed && self.failures >= config.patience.max(1);
         if discarded {
             self.failures = 0;
             self.discarded = self.discarded.saturating_add(1);
@@ -163,7 +165,6 @@ mod tests {
     fn scores(estimate: f32, source: f32) -> Scores {
         Scores {
             consistency: estimate,
-            prototype: estimate,
             confidence: 0.5,
             source,
         }
@@ -193,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn discards_what_fails_but_not_what_is_too_new_to_judge() {
+    fn discards_what_is_certainly_worse_but_not_what_is_too_new_to_judge() {
         assert_eq!(
-            check(scores(0.1, 0.9), 64, 0.1, Verdict::BelowBase).discarded(),
+            check(scores(0.9, 0.1), 64, 0.1, Verdict::SourceLost).discarded(),
             1
         );
         assert_eq!(

@@ -15,8 +15,6 @@ pub struct Prediction {
     pub class: u16,
     /// Its probability.
     pub confidence: f32,
-    /// Embedding, of length one.
-    pub embedding: Vec<f32>,
 }
 
 /// The shape of the adaptable tail; weights come and go as flat lists.
@@ -65,13 +63,13 @@ impl Model {
         flat::with_weights(self.template.clone(), weights, &self.learning)
     }
 
-    /// Embeddings and logits of windows by a tail made by [`Self::student`]: `([window, dim], [window, class])`.
+    /// Logits of windows by a tail made by [`Self::student`], `[window, class]`.
     #[must_use]
     pub fn learn<'f>(
         &self,
         tail: &Tail,
         windows: impl ExactSizeIterator<Item = &'f Features>,
-    ) -> (Tensor<2>, Tensor<2>) {
+    ) -> Tensor<2> {
         run(tail, windows, &self.shape, &self.learning)
     }
 
@@ -85,28 +83,18 @@ impl Model {
         if windows.len() == 0 {
             return Vec::new();
         }
-        let (embeddings, logits) = run(tail, windows, &self.shape, &self.plain);
-        let ([_, dim], [_, classes]) = (embeddings.dims(), logits.dims());
-        let (embeddings, logits) = (flat::values(embeddings), flat::values(logits));
-        let rows = embeddings
-            .chunks_exact(dim.max(1))
-            .zip(logits.chunks_exact(classes.max(1)));
-        rows.map(|(embedding, logits)| {
+        let logits = run(tail, windows, &self.shape, &self.plain);
+        let [_, classes] = logits.dims();
+        let logits = flat::values(logits);
+        let rows = logits.chunks_exact(classes.max(1));
+        rows.map(|logits| {
             let mut probabilities = logits.to_vec();
             softmax(&mut probabilities, self.temperature);
             let (class, confidence) = top(&probabilities);
-            let norm = embedding
-                .iter()
-                .map(|value| value * value)
-                .sum::<f32>()
-                .sqrt()
-                .max(1e-9);
-            let embedding = embedding.iter().map(|value| value / norm).collect();
             Prediction {
                 probabilities,
                 class,
                 confidence,
-                embedding,
             }
         })
         .collect()
@@ -118,9 +106,8 @@ fn run<'f>(
     windows: impl ExactSizeIterator<Item = &'f Features>,
     shape: &FeatureShape,
     device: &Device,
-) -> (Tensor<2>, Tensor<2>) {
+) -> Tensor<2> {
     let batch = FeatureBatch::new(windows, shape, device);
     let embeddings = batch.average.matmul(tail.features(batch.bodies));
-    let logits = tail.classify(embeddings.clone());
-    (embeddings, logits)
+    tail.classify(embeddings)
 }

@@ -57,7 +57,6 @@ pub struct Compared {
     seen: Vec<Seen>,
     adapted: Vec<[Prediction; 2]>,
     source: Vec<Features>,
-    source_base: Vec<Prediction>,
     source_adapted: Vec<Prediction>,
 }
 
@@ -69,7 +68,6 @@ impl Compared {
             seen: recent.seen.iter().cloned().collect(),
             adapted: Vec::new(),
             source: source.features().to_vec(),
-            source_base: Vec::new(),
             source_adapted: Vec::new(),
         }
     }
@@ -92,7 +90,7 @@ impl Compared {
     }
 
     /// Asks about at most `count` windows. Returns whether there are more.
-    pub fn work(&mut self, model: &Model, base: &Tail, adapted: &Tail, count: usize) -> bool {
+    pub fn work(&mut self, model: &Model, adapted: &Tail, count: usize) -> bool {
         let count = count.max(1);
         let batch: Vec<&Seen> = self
             .seen
@@ -111,142 +109,69 @@ impl Compared {
             return true;
         }
         let done = self.source_adapted.len();
-        let batch: Vec<&Features> = self
-            .source
-            .iter()
-            .skip(done)
-            .take(count.div_ceil(2))
-            .collect();
+        let batch: Vec<&Features> = self.source.iter().skip(done).take(count).collect();
         if batch.is_empty() {
             return false;
         }
-        self.source_base
-            .extend(model.predict(base, batch.iter().copied()));
-        self.source_adapted
-            .extend(model.predict(adapted, batch.iter().copied()));
+        let said = model.predict(adapted, batch.into_iter());
+        self.source_adapted.extend(said);
         true
     }
 
-    /// Scores of base and adapted tail, and the share of recent windows on which they disagree.
+    /// Scores of base and adapted tail, and the share of recent windows on which they disagree. `source_base` is the base
+    /// tail's accuracy on the source buffer.
     #[must_use]
-    pub fn scores(&self, source: &SourceBuffer) -> ((Scores, Scores), f32) {
-        let base: Vec<&[Prediction; 2]> = self.seen.iter().map(|seen| &seen.base).collect();
-        let adapted: Vec<&[Prediction; 2]> = self.adapted.iter().collect();
+    pub fn scores(&self, source: &SourceBuffer, source_base: f32) -> ((Scores, Scores), f32) {
+        let said = self.source_adapted.iter().zip(source.labels());
+        let right = said.filter(|(said, label)| said.class == **label).count();
+        let source_adapted = right as f32 / self.source_adapted.len().max(1) as f32;
+        let base = scores(self.seen.iter().map(|seen| &seen.base), source_base);
+        let adapted = scores(self.adapted.iter(), source_adapted);
         let differing = self
             .classes()
             .filter(|(_, base, adapted)| base != adapted)
             .count();
-        let disagreement = differing as f32 / self.seen.len().max(1) as f32;
         (
-            (
-                scores(&base, &self.source_base, source),
-                scores(&adapted, &self.source_adapted, source),
-            ),
-            disagreement,
+            (base, adapted),
+            differing as f32 / self.seen.len().max(1) as f32,
         )
     }
 }
 
-fn scores(recent: &[&[Prediction; 2]], said: &[Prediction], source: &SourceBuffer) -> Scores {
-    let prototypes = prototypes(said, source.labels());
-    let share = |count: usize, of: usize| count as f32 / of.max(1) as f32;
-    let near = |prediction: &Prediction| {
-        nearest(&prototypes, &prediction.embedding) == Some(prediction.class)
-    };
+fn scores<'p>(recent: impl Iterator<Item = &'p [Prediction; 2]>, source: f32) -> Scores {
+    let (mut count, mut consistent, mut confidence) = (0.0_f32, 0.0, 0.0);
+    for [weak, strong] in recent {
+        count += 1.0;
+        consistent += f32::from(u8::from(weak.class == strong.class));
+        confidence += weak.confidence;
+    }
+    let count = count.max(1.0);
     Scores {
-        consistency: share(
-            recent
-                .iter()
-                .filter(|[weak, strong]| weak.class == strong.class)
-                .count(),
-            recent.len(),
-        ),
-        prototype: share(
-            recent.iter().filter(|[weak, _]| near(weak)).count(),
-            recent.len(),
-        ),
-        confidence: recent.iter().map(|[weak, _]| weak.confidence).sum::<f32>()
-            / recent.len().max(1) as f32,
-        source: share(
-            said.iter()
-                .zip(source.labels())
-                .filter(|(said, label)| said.class == **label)
-                .count(),
-            said.len(),
-        ),
+        consistency: consistent / count,
+        confidence: confidence / count,
+        source,
     }
-}
-
-/// Sum of the embeddings of each class that the source buffer has.
-fn prototypes(said: &[Prediction], labels: &[u16]) -> std::collections::BTreeMap<u16, Vec<f32>> {
-    let mut sums = std::collections::BTreeMap::<u16, Vec<f32>>::new();
-    for (prediction, label) in said.iter().zip(labels) {
-        let sum = sums
-            .entry(*label)
-            .or_insert_with(|| vec![0.0; prediction.embedding.len()]);
-        sum.iter_mut()
-            .zip(&prediction.embedding)
-            .for_each(|(sum, value)| *sum += value);
-    }
-    for sum in sums.values_mut() {
-        let norm = sum
-            .iter()
-            .map(|value| value * value)
-            .sum::<f32>()
-            .sqrt()
-            .max(1e-9);
-        sum.iter_mut().for_each(|value| *value /= norm);
-    }
-    sums
-}
-
-fn nearest(
-    prototypes: &std::collections::BTreeMap<u16, Vec<f32>>,
-    embedding: &[f32],
-) -> Option<u16> {
-    let likeness = |prototype: &Vec<f32>| {
-        prototype
-            .iter()
-            .zip(embedding)
-            .map(|(a, b)| a * b)
-            .sum::<f32>()
-    };
-    let closest = prototypes
-        .iter()
-        .max_by(|(_, a), (_, b)| likeness(a).total_cmp(&likeness(b)));
-    closest.map(|(label, _)| *label)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapt::features::FeatureShape;
 
-    fn said(class: u16, embedding: [f32; 2]) -> Prediction {
+    fn said(class: u16) -> Prediction {
         Prediction {
             probabilities: vec![0.5, 0.5],
             class,
             confidence: 0.8,
-            embedding: embedding.to_vec(),
         }
     }
 
     #[test]
     fn scores_count_what_agrees() {
-        let shape = FeatureShape {
-            joints: 1,
-            frames: 1,
-            channels: 1,
-            scale: 1.0,
-        };
-        let source = SourceBuffer::new(&[0, 0], &[0, 1], &shape, 2);
-        let on_source = [said(0, [1.0, 0.0]), said(0, [0.0, 1.0])];
-        let first = [said(0, [0.9, 0.1]), said(0, [0.9, 0.1])];
-        let second = [said(0, [0.1, 0.9]), said(1, [0.9, 0.1])];
-        let scores = scores(&[&first, &second], &on_source, &source);
+        let recent = [[said(0), said(0)], [said(0), said(1)]];
+        let scores = scores(recent.iter(), 0.9);
         assert_eq!(
-            (scores.consistency, scores.prototype, scores.source),
-            (0.5, 0.5, 0.5)
+            (scores.consistency, scores.confidence, scores.source),
+            (0.5, 0.8, 0.9)
         );
     }
 }

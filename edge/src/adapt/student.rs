@@ -11,7 +11,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// The part of a batch that is computed at once. Sums over all parts of a batch give the batch's gradient, so a small part
-/// costs time but changes nothing (only the mean prediction is taken from [`Self::others`] for the windows of other parts).
+/// costs time but changes nothing (but in the mean prediction the windows of other parts stand as [`Self::others`]).
 pub struct Lesson<'b> {
     /// Strong views with their pseudo-labels.
     pub pseudo: &'b [(Features, u16)],
@@ -25,7 +25,7 @@ pub struct Lesson<'b> {
     pub replay_weight: f32,
     /// Weight of the class balance.
     pub balance_weight: f32,
-    /// Sum of the predictions for the batch's windows outside this part, one a class.
+    /// Sum of the teacher's predictions for the batch's windows outside this part, one a class.
     pub others: &'b [f32],
     /// The prior over classes; sums to 1.
     pub prior: &'b [f32],
@@ -49,7 +49,7 @@ pub fn gradient(
     if windows.is_empty() {
         return (0.0, vec![0.0; weights.len()]);
     }
-    let (_, logits) = model.learn(&tail, windows.into_iter());
+    let logits = model.learn(&tail, windows.into_iter());
     let [count, classes] = logits.dims();
     let log_probabilities = log_softmax(logits, 1);
 

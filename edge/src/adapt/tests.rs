@@ -166,6 +166,7 @@ fn a_tail_that_fails_its_judgement_is_discarded() {
     config.guard.min_recent = 1;
     // No tail can be that much better.
     config.guard.margin = 2.0;
+    config.guard.patience = 1;
     let mut adapter = adapter(config, Places::default());
     let records = show(&mut adapter, 0, 32);
     assert_eq!(records.len(), 2);

@@ -8,7 +8,7 @@ use super::config::{AdaptConfig, StudentConfig};
 use super::features::Features;
 use super::gate::Gate;
 use super::memory::Entry;
-use super::model::{Model, Prediction};
+use super::model::Model;
 use super::optimiser::Optimiser;
 use super::source::SourceBuffer;
 use super::student::{Lesson, gradient};
@@ -26,8 +26,10 @@ pub struct Pick {
     pub label: u16,
     /// The teacher's calibrated confidence now.
     pub confidence: f32,
-    /// What the student says about the strong view.
-    pub student: Prediction,
+    /// The class that the student gives the strong view; only asked in an update's first step.
+    pub student: Option<u16>,
+    /// The teacher's calibrated probabilities now.
+    pub probabilities: Vec<f32>,
 }
 
 /// What learning changes.
@@ -90,6 +92,7 @@ pub struct Step {
     gradient: Vec<f32>,
     loss: f32,
     labelled: bool,
+    ask: bool,
 }
 
 /// What a piece of work led to.
@@ -102,13 +105,15 @@ pub enum Piece {
 }
 
 impl Step {
-    /// Begins a step on `entries`; `turn` chooses the source windows.
+    /// Begins a step on `entries`; `turn` chooses the source windows. `ask` says whether the step may be left out because the
+    /// student agrees with the teacher already.
     #[must_use]
     pub fn new(
         entries: Vec<Entry>,
         source: &SourceBuffer,
         config: &StudentConfig,
         turn: u64,
+        ask: bool,
     ) -> Self {
         let replay = source
             .walk(config.replay, turn)
@@ -124,6 +129,7 @@ impl Step {
             gradient: Vec::new(),
             loss: 0.0,
             labelled: false,
+            ask,
         }
     }
 
@@ -150,12 +156,14 @@ impl Step {
             let agreeing = self
                 .picks
                 .iter()
-                .filter(|pick| pick.student.class == pick.label)
+                .filter(|pick| pick.student == Some(pick.label))
                 .count();
-            summary.agreement = agreeing as f32 / self.picks.len().max(1) as f32;
+            if self.ask {
+                summary.agreement = agreeing as f32 / self.picks.len().max(1) as f32;
+            }
             // A handful of windows says too little to move the weights.
             let too_few = self.picks.len() * 2 < lectern.config.student.batch;
-            if too_few || summary.agreement >= lectern.config.student.skip_agreement {
+            if too_few || self.ask && summary.agreement >= lectern.config.student.skip_agreement {
                 summary.skipped += 1;
                 self.picks.clear();
                 return Piece::Done;
@@ -192,11 +200,16 @@ impl Step {
         let named = lectern
             .model
             .predict(&pupils.tail, part.iter().map(|entry| &entry.weak));
-        let student = lectern.model.tail(&pupils.student);
-        let asked = lectern
-            .model
-            .predict(&student, part.iter().map(|entry| &entry.strong));
-        for (entry, (named, student)) in part.into_iter().zip(named.into_iter().zip(asked)) {
+        let student: Vec<Option<u16>> = if self.ask {
+            let student = lectern.model.tail(&pupils.student);
+            let asked = lectern
+                .model
+                .predict(&student, part.iter().map(|entry| &entry.strong));
+            asked.into_iter().map(|said| Some(said.class)).collect()
+        } else {
+            vec![None; part.len()]
+        };
+        for (entry, (named, student)) in part.into_iter().zip(named.into_iter().zip(student)) {
             if lectern
                 .gate
                 .check(named.class, named.confidence, entry.quality)
@@ -207,6 +220,7 @@ impl Step {
                     label: named.class,
                     confidence: named.confidence,
                     student,
+                    probabilities: named.probabilities,
                 });
             }
         }
@@ -223,7 +237,7 @@ impl Step {
             if index < self.learnt || index >= end {
                 others
                     .iter_mut()
-                    .zip(&pick.student.probabilities)
+                    .zip(&pick.probabilities)
                     .for_each(|(sum, value)| *sum += value);
             }
         }

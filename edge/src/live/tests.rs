@@ -13,12 +13,15 @@ fn bundle(seed: u64) -> Arc<VerifiedBundle> {
 }
 
 fn live(folder: Option<&Path>) -> Live {
-    let mut pipeline = PipelineConfig::default();
-    pipeline.window = WindowConfig {
+    let window = WindowConfig {
         policy: Policy::Sliding,
         span_ms: 300,
         hop_ms: 100,
         ..WindowConfig::default()
+    };
+    let mut pipeline = PipelineConfig {
+        window,
+        ..PipelineConfig::default()
     };
     pipeline.adapt.gate.threshold = 0.0;
     pipeline.adapt.gate.floor = 0.0;
