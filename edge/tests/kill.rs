@@ -47,6 +47,7 @@ fn spawn(folder: &Path) -> Child {
         "adapt.gate.threshold=0.0",
         "adapt.gate.floor=0.0",
         "adapt.student.skip_agreement=2.0",
+        "adapt.steps=1",
         "adapt.guard.enabled=false",
     ];
     let mut command = Command::new(env!("CARGO_BIN_EXE_tendon-edge"));

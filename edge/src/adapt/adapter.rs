@@ -479,14 +479,19 @@ impl Adapter {
                 .cloned()
                 .unwrap_or_default()
         };
-        self.taught.extend(step.picks().iter().map(|pick| Lecture {
-            window: pick.entry.window,
-            track: pick.entry.track,
-            end_ms: pick.entry.end_ms,
-            label: pick.label,
-            name: name(pick.label),
-            confidence: pick.confidence,
-        }));
+        for pick in step.picks() {
+            // A window that teaches in several steps is written down once, as it was taken last.
+            self.taught
+                .retain(|lecture| lecture.window != pick.entry.window);
+            self.taught.push(Lecture {
+                window: pick.entry.window,
+                track: pick.entry.track,
+                end_ms: pick.entry.end_ms,
+                label: pick.label,
+                name: name(pick.label),
+                confidence: pick.confidence,
+            });
+        }
         if self.steps_left > 0 && self.summary.skipped == 0 {
             self.next_step();
         } else if self.summary.made > 0 {

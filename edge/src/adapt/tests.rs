@@ -70,6 +70,7 @@ fn eager() -> AdaptConfig {
     config.gate.threshold = 0.0;
     config.gate.floor = 0.0;
     config.student.skip_agreement = 2.0;
+    config.steps = 1;
     config.student.batch = 16;
     config.guard.enabled = false;
     config

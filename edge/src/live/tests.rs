@@ -26,6 +26,7 @@ fn live(folder: Option<&Path>) -> Live {
     pipeline.adapt.gate.threshold = 0.0;
     pipeline.adapt.gate.floor = 0.0;
     pipeline.adapt.student.skip_agreement = 2.0;
+    pipeline.adapt.steps = 1;
     pipeline.adapt.guard.enabled = false;
     Live::new(LiveConfig {
         pipeline,

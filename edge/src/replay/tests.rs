@@ -16,6 +16,7 @@ fn eager() -> PipelineConfig {
     config.adapt.gate.threshold = 0.0;
     config.adapt.gate.floor = 0.0;
     config.adapt.student.skip_agreement = 2.0;
+    config.adapt.steps = 1;
     config.adapt.guard.enabled = false;
     config
 }
