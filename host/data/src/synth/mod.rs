@@ -11,7 +11,6 @@ mod body;
 mod camera;
 mod dice;
 mod dof;
-mod export;
 mod motion;
 mod person;
 mod sensor;
@@ -19,8 +18,6 @@ mod store;
 mod vector;
 pub mod write_ntu;
 pub mod write_ucla;
-
-pub use export::{ExportError, ExportFormat};
 
 use crate::recording::RawRecording;
 use dice::Dice;
@@ -139,5 +136,7 @@ impl SynthSpec {
     }
 }
 
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;
