@@ -1,1 +1,6 @@
-//! Placeholder.
+//! The promises of the whole system, one file each.
+
+// A bundle reaches a device whole, and a device accepts only what it should.
+mod deploy;
+// Edge processes, bundles and streams of poses.
+mod support;

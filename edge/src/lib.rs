@@ -2,6 +2,14 @@
 //!
 //! The modules stand in the order in which data passes through them.
 
+// Ties everything together and runs until told to stop.
+pub mod agent;
+// Links to hosts, and the session that talks over them.
+pub mod transport;
+// Receives bundles in chunks and checks them.
+pub mod install;
+// Two slots on disk and the record of both.
+pub mod slots;
 // Pose events from a pose estimator.
 pub mod capture;
 // Windows out of pose events.
@@ -16,6 +24,8 @@ pub mod runner;
 pub mod live;
 // A bundle and its adaptation measured on a recorded stream.
 pub mod replay;
+// What the device tells about its work.
+pub mod telemetry;
 
 // The seam between the agent and the pipeline, and the pipeline's thread.
 pub mod pipeline;

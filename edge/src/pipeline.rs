@@ -94,7 +94,7 @@ enum Order<B> {
         AdaptCommand,
         oneshot::Sender<Result<AdaptReport, WireError>>,
     ),
-    Clear,
+    Clear(oneshot::Sender<()>),
     Count(oneshot::Sender<Counters>),
     Close,
 }
@@ -163,7 +163,10 @@ fn work<P: Pipeline>(
                 let _ = answer.send(pipeline.command(command));
                 idle = Idle::More;
             }
-            Next::Order(Order::Clear) => pipeline.clear(),
+            Next::Order(Order::Clear(answer)) => {
+                pipeline.clear();
+                let _ = answer.send(());
+            }
             Next::Order(Order::Count(answer)) => {
                 let mut counters = Counters::default();
                 pipeline.count(&mut counters);
@@ -262,7 +265,7 @@ impl<P: Pipeline> Handle<P> {
     /// See [`Pipeline::clear`].
     pub async fn clear(&self) {
         // A pipeline that is gone serves nothing either.
-        let _ = self.orders.send(Order::Clear).await;
+        let _ = self.ask(Order::Clear).await;
     }
 
     /// Waits until every event that was put in before has been taken.

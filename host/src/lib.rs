@@ -20,3 +20,5 @@ pub mod bundle;
 pub mod report;
 /// Recordings as the live stream that a device would see.
 pub mod replay;
+/// Links to devices, and the client that ships bundles over them.
+pub mod transport;

@@ -1,11 +1,14 @@
 //! The subcommands of `tendon`, one a file.
 
 mod bundle;
+mod control;
 mod demo;
+mod deploy;
 mod eval;
 mod import;
 mod inspect;
 mod keygen;
+mod monitor;
 mod output;
 mod pretrain;
 mod replay;
@@ -23,10 +26,13 @@ pub(crate) struct Tendon {
 enum Command {
     Demo(demo::Args),
     Bundle(Box<bundle::Args>),
+    Control(control::Args),
+    Deploy(deploy::Args),
     Eval(Box<eval::Args>),
     Import(Box<import::Args>),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
+    Monitor(monitor::Args),
     Pretrain(pretrain::Args),
     Replay(replay::Args),
     Topologies(topologies::Args),
@@ -38,10 +44,13 @@ impl Tendon {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Bundle(args) => bundle::run(*args),
+            Command::Control(args) => control::run(args),
+            Command::Deploy(args) => deploy::run(args),
             Command::Eval(args) => eval::run(*args),
             Command::Import(args) => import::run(*args),
             Command::Inspect(args) => inspect::run(args),
             Command::Keygen(args) => keygen::run(args),
+            Command::Monitor(args) => monitor::run(args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Replay(args) => replay::run(args),
             Command::Topologies(args) => topologies::run(args),

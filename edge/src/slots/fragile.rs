@@ -1,0 +1,136 @@
+//! A storage in memory whose n-th write fails half done, like a power cut; only for tests.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::storage::Storage;
+
+#[derive(Debug, Default)]
+struct State {
+    durable: HashMap<String, Vec<u8>>,
+    cached: HashMap<String, Vec<u8>>,
+    writes_left: Option<usize>,
+    writes: usize,
+}
+
+/// Files in memory; clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fragile(Arc<Mutex<State>>);
+
+impl Fragile {
+    /// Lets `writes` more writes succeed, then cuts the power in the middle of the next.
+    pub(crate) fn cut_after(&self, writes: usize) {
+        self.0.lock().unwrap().writes_left = Some(writes);
+    }
+
+    /// Power is back: what was not durable is gone.
+    pub(crate) fn restart(&self) {
+        let state = &mut *self.0.lock().unwrap();
+        state.writes_left = None;
+        state.cached = state.durable.clone();
+    }
+
+    /// Writes so far.
+    pub(crate) fn writes(&self) -> usize {
+        self.0.lock().unwrap().writes
+    }
+
+    /// Runs `whole`, or `torn` when the power goes during this write, or nothing when it is gone.
+    fn write(
+        &self,
+        whole: impl FnOnce(&mut State),
+        torn: impl FnOnce(&mut State),
+    ) -> io::Result<()> {
+        let state = &mut *self.0.lock().unwrap();
+        let cut = || Err(io::Error::other("power cut"));
+        match state.writes_left {
+            Some(usize::MAX) => return cut(),
+            Some(0) => {
+                torn(state);
+                state.writes_left = Some(usize::MAX);
+                return cut();
+            }
+            Some(left) => state.writes_left = Some(left - 1),
+            None => {}
+        }
+        state.writes += 1;
+        whole(state);
+        Ok(())
+    }
+}
+
+fn put(file: &mut Vec<u8>, offset: usize, content: &[u8]) {
+    file.resize(file.len().max(offset + content.len()), 0);
+    file[offset..offset + content.len()].copy_from_slice(content);
+}
+
+impl Storage for Fragile {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().cached.get(name).cloned())
+    }
+
+    /// Worse than a disk: a cut leaves half of the new content in place of the old.
+    fn replace(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        let put = |state: &mut State, content: &[u8]| {
+            state.durable.insert(name.into(), content.into());
+            state.cached.insert(name.into(), content.into());
+        };
+        self.write(
+            |state| put(state, content),
+            |state| put(state, &content[..content.len() / 2]),
+        )
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.write(
+            |state| {
+                state.durable.insert(name.into(), Vec::new());
+                state.cached.insert(name.into(), Vec::new());
+            },
+            |state| {
+                state.durable.remove(name);
+            },
+        )
+    }
+
+    fn write_at(&mut self, name: &str, offset: u64, content: &[u8]) -> io::Result<()> {
+        self.write(
+            |state| {
+                put(
+                    state.cached.get_mut(name).unwrap(),
+                    offset as usize,
+                    content,
+                )
+            },
+            |state| {
+                put(
+                    state.durable.entry(name.into()).or_default(),
+                    offset as usize,
+                    &content[..content.len() / 2],
+                )
+            },
+        )
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        let cached = self.read(name)?.unwrap_or_default();
+        let half = cached.len() / 2;
+        self.write(
+            |state| {
+                state.durable.insert(name.into(), cached.clone());
+            },
+            |state| {
+                put(
+                    state.durable.entry(name.into()).or_default(),
+                    0,
+                    &cached[..half],
+                )
+            },
+        )
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(1 << 30)
+    }
+}

@@ -1,0 +1,97 @@
+//! TCP connections as wires.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::Wire;
+
+/// Sessions that are served at the same time; further connections wait.
+pub const MAX_SESSIONS: usize = 8;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 16 << 10;
+
+/// Accepts connections for ever and runs `session` for each in a task of its own. Drop the future to stop.
+///
+/// # Errors
+/// The listener broke. A connection that breaks ends only its own session.
+pub async fn serve<F>(listener: TcpListener, session: impl Fn(Wire) -> F) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(MAX_SESSIONS));
+    loop {
+        // The semaphore is never closed.
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // The peer was gone before it was served.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => return Err(error),
+        };
+        let running = session(join(stream));
+        tokio::spawn(async move {
+            running.await;
+            drop(place);
+        });
+    }
+}
+
+/// Joins a connection to a wire.
+fn join(stream: TcpStream) -> Wire {
+    // Answers are small and waited for. A socket without the option still works.
+    let _ = stream.set_nodelay(true);
+    let (near, mut far) = Wire::pair();
+    let (mut read, mut write) = stream.into_split();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = tokio::select! {
+                read = read.read(&mut buffer) => read,
+                () = far.outgoing.closed() => return,
+            };
+            let Ok(length @ 1..) = read else { return };
+            if far.outgoing.send(buffer[..length].to_vec()).await.is_err() {
+                return;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(bytes) = far.incoming.recv().await {
+            if write.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_go_both_ways() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, |mut wire| async move {
+            while let Some(bytes) = wire.incoming.recv().await {
+                wire.outgoing.send(bytes).await.unwrap();
+            }
+        }));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"ping").await.unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"ping");
+        server.abort();
+    }
+}

@@ -1,0 +1,85 @@
+//! What a bundle file is offered as.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use sha2::{Digest as _, Sha256};
+use tendon_shared::manifest::Manifest;
+use tendon_shared::protocol::deploy::{Digest, Offer};
+
+/// Why a file cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no bundle.
+    #[error("{path} is no bundle ({why}): make one with `tendon bundle`")]
+    NotABundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+/// A bundle file in memory and its offer.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// What the device is told first.
+    pub offer: Offer,
+    /// What the bundle says about itself; the device verifies it, this side only shows it.
+    pub manifest: Box<Manifest>,
+}
+
+impl Parcel {
+    /// Reads a bundle file. The signature is not checked here: the device trusts its own keys, not this host.
+    ///
+    /// # Errors
+    /// [`OfferError`].
+    pub fn open(path: &Path) -> Result<Self, OfferError> {
+        let bytes = std::fs::read(path).map_err(|source| OfferError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::new(bytes).map_err(|why| OfferError::NotABundle {
+            path: path.to_owned(),
+            why,
+        })
+    }
+
+    /// Makes a parcel of a bundle's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, &'static str> {
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|_| "it is no safetensors file")?;
+        let text = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get("manifest"))
+            .ok_or("it has no manifest")?;
+        let manifest = tendon_bundle::hex::decode(text).ok_or("its manifest is not hexadecimal")?;
+        let manifest =
+            Box::new(Manifest::decode(&manifest).map_err(|_| "its manifest cannot be read")?);
+        let offer = Offer {
+            digest: Digest(Sha256::digest(&bytes).into()),
+            size: u32::try_from(bytes.len()).map_err(|_| "it is larger than 4 GB")?,
+            model: manifest.model_version,
+            topology: manifest.topology,
+        };
+        Ok(Self {
+            bytes,
+            offer,
+            manifest,
+        })
+    }
+}

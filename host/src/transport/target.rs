@@ -1,0 +1,144 @@
+//! Where a device is, as the command line names it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tendon_shared::packet::PACKET_BYTES;
+
+use super::client::Patience;
+use super::serial::{DEFAULT_BAUD, Serial};
+use super::tcp::Tcp;
+use super::{Link, LinkError};
+
+/// Bits on a serial line for each byte: start, eight, stop.
+const BITS_PER_BYTE: u32 = 10;
+
+/// Where a device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `serial:/dev/ttyX` or `serial:/dev/ttyX@baud`
+    Serial {
+        /// The device file.
+        path: String,
+        /// The speed in baud.
+        baud: u32,
+    },
+    /// `tcp://host:port`
+    Tcp(String),
+}
+
+/// The text names no device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no device: write serial:/dev/ttyX, serial:/dev/ttyX@baud or tcp://host:port")]
+pub struct TargetError(String);
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let wrong = || TargetError(text.to_owned());
+        if let Some(address) = text.strip_prefix("tcp://") {
+            let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+            let known = !host.is_empty() && port.parse::<u16>().is_ok();
+            return if known {
+                Ok(Self::Tcp(address.to_owned()))
+            } else {
+                Err(wrong())
+            };
+        }
+        let line = text.strip_prefix("serial:").ok_or_else(wrong)?;
+        let (path, baud) = match line.rsplit_once('@') {
+            Some((path, baud)) => (path, baud.parse().map_err(|_| wrong())?),
+            None => (line, DEFAULT_BAUD),
+        };
+        if path.is_empty() || baud == 0 {
+            return Err(wrong());
+        }
+        Ok(Self::Serial {
+            path: path.to_owned(),
+            baud,
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { path, baud } => write!(f, "serial:{path}@{baud}"),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+impl Target {
+    /// Opens the link.
+    ///
+    /// # Errors
+    /// [`LinkError::Open`].
+    pub fn open(&self) -> Result<Box<dyn Link>, LinkError> {
+        Ok(match self {
+            Self::Serial { path, baud } => Box::new(Serial::open(path, *baud)?),
+            Self::Tcp(address) => Box::new(Tcp::open(address)?),
+        })
+    }
+
+    /// How long to wait for answers when `chunks` chunks may be under way: on a slow line they take a while.
+    pub fn patience(&self, chunks: u8) -> Patience {
+        let Self::Serial { baud, .. } = self else {
+            return Patience::default();
+        };
+        let bits = PACKET_BYTES as f64 * f64::from(BITS_PER_BYTE) * f64::from(chunks.max(1));
+        let on_the_line = Duration::from_secs_f64(bits / f64::from(*baud));
+        Patience {
+            reply: Patience::default().reply + on_the_line,
+            ..Patience::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for text in [
+            "serial:/dev/ttyUSB0@921600",
+            "tcp://192.168.0.7:7070",
+            "tcp://[::1]:80",
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "serial:/dev/ttyS1".parse::<Target>().unwrap().to_string(),
+            "serial:/dev/ttyS1@115200"
+        );
+    }
+
+    #[test]
+    fn refuses_what_names_no_device() {
+        for text in [
+            "",
+            "tcp:x:1",
+            "tcp://x",
+            "tcp://x:99999",
+            "tcp://:1",
+            "serial:",
+            "serial:/dev/a@0",
+            "usb:1",
+        ] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn waits_longer_on_a_slow_line() {
+        // Eight packets of about 1.2 KB at 9600 baud take ten seconds.
+        let slow = Target::Serial {
+            path: "x".into(),
+            baud: 9600,
+        };
+        assert!(slow.patience(8).reply > Duration::from_secs(10));
+    }
+}
