@@ -5,7 +5,7 @@ use crate::adapt::guard::Scores;
 use crate::adapt::state::StateError;
 use crate::capture::Event;
 use crate::pipeline::{Idle, Output, Pipeline, Standing};
-use crate::runner::{PipelineConfig, Recognised, Runner};
+use crate::runner::{PipelineConfig, Recognised, Runner, WindowError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -141,9 +141,12 @@ impl Pipeline for Live {
         let Some(result) = runner.take(event) else {
             return;
         };
-        output(Output::Window {
-            healthy: result.is_ok(),
-        });
+        // A window without a person says nothing about the bundle; one that the encoder cannot answer does.
+        if !matches!(result, Err(WindowError::Empty | WindowError::Prepare(_))) {
+            output(Output::Window {
+                healthy: result.is_ok(),
+            });
+        }
         let Ok(recognised) = result else { return };
         let manifest = runner.bundle().manifest();
         let name = manifest

@@ -1,6 +1,9 @@
 //! The subcommands of `tendon-edge`, one a file.
 
+mod config;
 mod replay;
+mod run;
+mod status;
 
 /// Recognises actions in the home, from skeletons alone, and adapts to it.
 #[derive(clap::Parser)]
@@ -13,6 +16,8 @@ pub(crate) struct TendonEdge {
 #[derive(clap::Subcommand)]
 enum Command {
     Replay(replay::Args),
+    Run(Box<run::Args>),
+    Status(status::Args),
 }
 
 impl TendonEdge {
@@ -20,6 +25,8 @@ impl TendonEdge {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Replay(args) => replay::run(args),
+            Command::Run(args) => run::run(*args),
+            Command::Status(args) => status::run(args),
         }
     }
 }

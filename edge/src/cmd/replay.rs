@@ -1,7 +1,7 @@
 //! `tendon-edge replay`: measures a bundle and its adaptation on a recorded stream.
 #![allow(clippy::print_stdout, reason = "commands print")]
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use std::time::Instant;
 use tendon_bundle::{Bundle, Floor, TrustedKeys};
 use tendon_edge::adapt::adapter::Places;
 use tendon_edge::replay::{Report, measure};
-use tendon_edge::runner::PipelineConfig;
 
 /// Measure a bundle and its adaptation on a recorded stream, window by window: predict, then update.
 ///
@@ -44,7 +43,7 @@ pub(crate) struct Args {
 
 /// Measures and prints.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let config = config(args.config.as_deref(), &args.settings)?;
+    let config = super::config::read(args.config.as_deref(), &args.settings)?.pipeline;
     let trusted = TrustedKeys::read(&args.trust)
         .with_context(|| format!("cannot use {}", args.trust.display()))?;
     let bundle = Bundle::open(&args.bundle, &trusted, Floor::default())
@@ -84,48 +83,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-/// The configuration file with single values replaced.
-fn config(path: Option<&Path>, settings: &[String]) -> anyhow::Result<PipelineConfig> {
-    let mut table = match path {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            text.parse::<toml::Table>()
-                .with_context(|| format!("{} is no TOML", path.display()))?
-        }
-        None => toml::Table::new(),
-    };
-    for setting in settings {
-        let (key, value) = setting
-            .split_once('=')
-            .with_context(|| format!("--set {setting}: write KEY=VALUE"))?;
-        let value = format!("value = {value}")
-            .parse::<toml::Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"));
-        // A word without quotes is text.
-        let value = value.unwrap_or_else(|| {
-            toml::Value::String(setting.split_once('=').map_or("", |pair| pair.1).into())
-        });
-        let mut place = &mut table;
-        let mut names: Vec<&str> = key.split('.').collect();
-        let last = names.pop().unwrap_or_default();
-        ensure!(!last.is_empty(), "--set {setting}: the key is empty");
-        for name in names {
-            let inner = place
-                .entry(name)
-                .or_insert_with(|| toml::Table::new().into());
-            place = inner
-                .as_table_mut()
-                .with_context(|| format!("--set {setting}: {name} is a value, not a section"))?;
-        }
-        place.insert(last.into(), value);
-    }
-    toml::Value::Table(table)
-        .try_into()
-        .context("the configuration is not one of tendon-edge's")
 }
 
 fn print(report: &Report) {
@@ -172,35 +129,4 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn single_values_replace_those_of_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("edge.toml");
-        std::fs::write(&path, "[adapt]\nmemory = 32\n").unwrap();
-        let settings = [
-            "adapt.student.rule=adam".to_owned(),
-            "adapt.gate.threshold=0.9".to_owned(),
-        ];
-        let config = config(Some(&path), &settings).unwrap();
-        assert_eq!(
-            (config.adapt.memory, config.adapt.gate.threshold),
-            (32, 0.9)
-        );
-        assert_eq!(
-            config.adapt.student.rule,
-            tendon_edge::adapt::config::Rule::Adam
-        );
-    }
-
-    #[test]
-    fn a_wrong_name_is_an_error() {
-        assert!(config(None, &["adapt.lernrate=1".to_owned()]).is_err());
-        assert!(config(None, &["adapt".to_owned()]).is_err());
-    }
 }
