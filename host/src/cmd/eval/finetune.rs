@@ -16,7 +16,6 @@ use tendon_host::evaluate::outcome::{Choice, Curve, Found, Outcome, percent};
 use tendon_host::evaluate::temperature::fit_temperature;
 use tendon_model::classifier::Classifier;
 use tendon_model::encoder::{EncoderConfig, StGcn};
-use tendon_model::graph::GraphKind;
 use tendon_model::weights::{Description, Provenance, load, save};
 use tendon_shared::normalize::{Mode, NormalizeSpec, PREPROCESSING_VERSION};
 
@@ -325,36 +324,35 @@ fn start(
         Some(path) => {
             let description = args.common.load(path, material, notes)?.description;
             let digest = hex(&Sha256::digest(std::fs::read(path)?));
+            let own = description.normalize;
+            let normalize = NormalizeSpec {
+                mode: config.mode.unwrap_or(own.mode),
+                ..own
+            };
             let config = EncoderConfig {
                 dropout: config.dropout,
                 ..description.config
             };
             Ok(Start {
                 config,
-                normalize: description.normalize,
+                normalize,
                 provenance: Some(description.provenance),
                 digest,
             })
         }
         None => {
-            let small = EncoderConfig::small(
-                material.dataset.topology(),
-                usize::from(scratch.frames),
-                usize::from(scratch.bodies),
-            );
+            let mode = config.mode.unwrap_or(scratch.mode);
+            let (frames, bodies) = (usize::from(scratch.frames), usize::from(scratch.bodies));
             let encoder = EncoderConfig {
-                graph: GraphKind::SpatialHop1 {
-                    true_distances: true,
-                },
                 streams: scratch.streams.clone(),
                 width: scratch.width,
                 dim: scratch.dim,
                 dropout: config.dropout,
-                body_mask: scratch.mode == Mode::Product,
-                ..small
+                body_mask: mode == Mode::Product,
+                ..EncoderConfig::small(material.dataset.topology(), frames, bodies)
             };
             let normalize = NormalizeSpec {
-                mode: scratch.mode,
+                mode,
                 frames: scratch.frames,
                 bodies: scratch.bodies,
             };

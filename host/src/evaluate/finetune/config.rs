@@ -60,6 +60,10 @@ pub struct FinetuneConfig {
     pub label_smoothing: f64,
     /// Dropout inside the blocks, 0..1; replaces what the encoder was pretrained with.
     pub dropout: f64,
+    /// Normalisation of the windows; absent, a pretrained encoder's own. Pretraining and finetuning may differ, because all
+    /// weights and statistics move.
+    #[serde(default)]
+    pub mode: Option<Mode>,
     /// The final training on all training persons.
     pub refit: Refit,
     /// Random changes of the training windows.
@@ -77,7 +81,7 @@ pub struct Scratch {
     pub frames: u16,
     /// Bodies of a window.
     pub bodies: u8,
-    /// The normalisation.
+    /// The normalisation, unless the configuration gives one above.
     pub mode: Mode,
     /// Inputs stacked on the channel axis.
     pub streams: Vec<Stream>,
