@@ -202,7 +202,7 @@ fn add_details(page: &mut Page, found: &Found, classes: &[String]) {
     page.figure(&bars(&per_class), "Share of each class that was recognised");
     page.figure(
         &matrix(classes, &metrics.confusion),
-        "Confusion matrix; a darker cell is a larger share of its row",
+        "Confusion matrix; a stronger colour is a larger share of its row",
     );
     let mut table = Table::new(&["confidence at least", "windows accepted", "of these right"]);
     for at in &metrics.selective {
