@@ -17,6 +17,7 @@ use tendon_host::evaluate::guard;
 use tendon_host::evaluate::metrics::Metrics;
 use tendon_model::parameters::collect;
 use tendon_model::weights::load;
+use tendon_shared::manifest::LICENCE_BYTES;
 
 /// What a bundle is made from.
 #[derive(clap::Args)]
@@ -45,9 +46,9 @@ pub(super) struct Args {
     /// Calibrated confidence from which a prediction counts, 0..=1.
     #[arg(long, default_value_t = 0.5)]
     threshold: f32,
-    /// Licence of the training data, for whoever receives the bundle.
-    #[arg(long, default_value = "not stated")]
-    licence: String,
+    /// Licence of the training data, for whoever receives the bundle; by default the set's own terms.
+    #[arg(long)]
+    licence: Option<String>,
     /// Training windows that ranges are measured on, at most.
     #[arg(long, default_value_t = 256)]
     calibration: usize,
@@ -159,7 +160,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
     let recipe = Recipe {
         model_version,
         created_s: args.created.unwrap_or(now),
-        licence: args.licence.clone(),
+        licence: licence(args, &dataset.info().terms),
         calibration: args.calibration,
         source_each: args.source_each,
         golden: args.golden,
@@ -183,6 +184,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
         out: out.clone(),
         key: key_path.clone(),
     })
+}
+
+/// The licence note; the set's own terms are cut to the manifest's room, the user's words are not.
+fn licence(args: &Args, terms: &str) -> String {
+    let cut = terms.floor_char_boundary(LICENCE_BYTES);
+    args.licence
+        .clone()
+        .unwrap_or_else(|| terms[..cut].to_owned())
 }
 
 fn progress(bar: &ProgressBar, step: Step) {
