@@ -1,6 +1,6 @@
 //! `tendon pretrain`: contrastive pretraining without labels.
-#![allow(clippy::print_stdout, reason = "commands print")]
 
+use super::output::print;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let split = Split::parse(&args.split)?;
     let (train, _) = split.apply(&dataset)?;
     let windows = WindowSet::prepare(&dataset, &train, &config.normalize())?;
-    println!(
+    print(&format!(
         "{} windows of {} frames, {} joints; split {}; {} on {}",
         windows.len(),
         config.window.frames,
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         split.name,
         config.method.name(),
         args.device
-    );
+    ))?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -96,10 +96,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 Progress::Monitor { step, top1 } => {
                     knn = format!(", kNN {:.1} %", 100.0 * top1);
                     bar.suspend(|| {
-                        println!(
-                            "step {step}: kNN {:.1} % on held-out training subjects",
-                            100.0 * top1
-                        )
+                        let percent = 100.0 * top1;
+                        let line = format!(
+                            "step {step}: kNN {percent:.1} % on held-out training subjects"
+                        );
+                        // A terminal that cannot be written to must not end hours of training.
+                        print(&line).ok()
                     });
                 }
             }
@@ -113,18 +115,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let done = outcome.step - first;
-    println!(
+    print(&format!(
         "{done} steps in {seconds:.0} s ({:.3} s a step)",
         seconds / done.max(1) as f64
-    );
+    ))?;
     if outcome.encoders.is_empty() {
-        println!(
+        print(&format!(
             "stopped after {} of {} steps; the same command with --resume goes on",
             outcome.step, outcome.steps
-        );
+        ))?;
     }
     for path in outcome.encoders {
-        println!("{}", path.display());
+        print(&path.display().to_string())?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The encoder equals PyTorch: outputs, gradients and running averages of a small network.
 //!
 //! `parity/make.py` makes the fixture with an independent formulation in 64-bit floats.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;

@@ -152,7 +152,8 @@ pub(super) fn forward(x: &Raw, weight: &Raw, bias: &Raw, adjacency: &Raw, edge: 
     raw(parts.concat(), [batch, joints, frames, output])
 }
 
-/// Gradients of input, weight, bias and edge importance.
+/// Gradients of input, weight, bias and edge importance. A frozen part below needs no gradient of the input, but the
+/// edges ask for most of its work anyway.
 pub(super) fn backward(
     x: &Raw,
     weight: &Raw,
