@@ -36,7 +36,7 @@ pub struct WirePose {
     pub time_ms: u64,
     /// Who; stays the same while the person is followed.
     pub track: u64,
-    /// `[joint, 3]`, millimetres: x right, y up, z away from the camera. [`ABSENT`] in x: the joint was not seen.
+    /// `[joint, 3]`, millimetres in the frame of [`crate::pose`]. [`ABSENT`] in x: the joint was not seen.
     pub joints: Vec<[i16; 3], MAX_JOINTS>,
     /// Confidence of each joint, 0 to 255; may be empty.
     pub confidence: Vec<u8, MAX_JOINTS>,

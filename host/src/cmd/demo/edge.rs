@@ -50,11 +50,7 @@ impl Edge {
     ///
     /// # Errors
     /// It did not start; its own error is on the terminal and in `device.log`.
-    pub(super) fn start(
-        program: &Path,
-        folder: &Path,
-        arguments: &[&str],
-    ) -> anyhow::Result<Self> {
+    pub(super) fn start(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let log = folder.join("device.log");
         let errors = std::fs::File::create(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
@@ -131,8 +127,8 @@ impl Drop for Edge {
 
 /// Reads lines on a thread and keeps a copy in `path`.
 fn read_lines(output: ChildStdout, path: &Path) -> anyhow::Result<Receiver<String>> {
-    let mut copy = std::fs::File::create(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let mut copy =
+        std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let (send, receive) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

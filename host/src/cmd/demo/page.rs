@@ -131,7 +131,10 @@ impl Findings {
             "contrastive loss",
             &[Series::new("loss", curve("train", |line| line.loss))],
         );
-        page.figure(&loss, "How well a window tells its own second view from others.");
+        page.figure(
+            &loss,
+            "How well a window tells its own second view from others.",
+        );
         let nearest = lines(
             "step",
             "kNN top-1",
@@ -154,7 +157,7 @@ impl Findings {
         page.heading("On the device");
         for (tally, caption) in self.tallies.iter().zip([
             "What the device recognised while it adapted.",
-            "The same people again, in another order, after adapting.",
+            "The same recordings again, in another order, after adapting.",
         ]) {
             page.figure(&matrix(&self.finetune.classes, &tally.counts), caption);
         }

@@ -13,8 +13,6 @@ pub(super) struct Plan {
     pub(super) subjects: u16,
     /// Performances of every action by every person.
     pub(super) repetitions: u16,
-    /// Recordings that the device sees, at most.
-    pub(super) limit: usize,
     /// Speed of the stream over real time.
     pub(super) speed: f64,
     /// Whether to train for seconds only.
@@ -25,18 +23,16 @@ impl Plan {
     pub(super) fn new(quick: bool) -> Self {
         if quick {
             Self {
-                subjects: 4,
+                subjects: 3,
                 repetitions: 1,
-                limit: 24,
-                speed: 12.0,
+                speed: 24.0,
                 quick,
             }
         } else {
             Self {
                 subjects: 8,
-                repetitions: 3,
-                limit: 160,
-                speed: 12.0,
+                repetitions: 2,
+                speed: 24.0,
                 quick,
             }
         }

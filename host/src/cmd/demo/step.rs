@@ -121,7 +121,15 @@ mod tests {
     #[test]
     fn shows_a_command_that_can_be_typed() {
         assert_eq!(
-            shown("tendon", &["replay", "a.safetensors", "--select", "cameras=1;subjects=2"]),
+            shown(
+                "tendon",
+                &[
+                    "replay",
+                    "a.safetensors",
+                    "--select",
+                    "cameras=1;subjects=2"
+                ]
+            ),
             "tendon replay a.safetensors --select 'cameras=1;subjects=2'"
         );
     }

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Which recordings are played, in which order.
+/// The test side of a split, in an order that the seed decides.
 pub(super) struct Stream<'a> {
     pub(super) data: &'a str,
     pub(super) split: &'a str,
     pub(super) seed: u64,
-    pub(super) limit: usize,
     pub(super) speed: f64,
 }
 
@@ -41,17 +40,21 @@ impl Stream<'_> {
     }
 
     fn selection(&self, target: &str) -> Vec<String> {
-        let limit = self.limit.to_string();
         let seed = self.seed.to_string();
         [
-            "replay", self.data, "--split", self.split, "--order", "iid", "--seed", &seed, "--limit", &limit, "--to", target,
+            "replay", self.data, "--split", self.split, "--order", "iid", "--seed", &seed, "--to",
+            target,
         ]
         .map(str::to_owned)
         .to_vec()
     }
 
     /// The true class of every track: the same stream, written to a file first.
-    pub(super) fn truth(&self, steps: &Steps, folder: &Path) -> anyhow::Result<BTreeMap<u64, usize>> {
+    pub(super) fn truth(
+        &self,
+        steps: &Steps,
+        folder: &Path,
+    ) -> anyhow::Result<BTreeMap<u64, usize>> {
         let name = format!("stream-{}.jsonl", self.seed);
         let status = Command::new(steps.program())
             .args(self.selection(&format!("file:{name}")))
@@ -60,8 +63,12 @@ impl Stream<'_> {
             .stderr(Stdio::null())
             .status()
             .context("cannot run tendon replay")?;
-        ensure!(status.success(), "`tendon replay` to {name} failed ({status})");
-        let text = std::fs::read_to_string(folder.join(&name)).with_context(|| format!("cannot read {name}"))?;
+        ensure!(
+            status.success(),
+            "`tendon replay` to {name} failed ({status})"
+        );
+        let text = std::fs::read_to_string(folder.join(&name))
+            .with_context(|| format!("cannot read {name}"))?;
         let ends = text.lines().filter_map(|line| {
             let End { end, label } = serde_json::from_str(line).ok()?;
             end.zip(label)
