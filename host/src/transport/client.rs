@@ -59,6 +59,12 @@ pub enum ClientError {
     Packet(#[from] PacketError),
 }
 
+/// What a device sends.
+enum Incoming {
+    Response(u32, Response),
+    Event(Event),
+}
+
 /// A session with a device.
 pub struct Client<L> {
     link: L,
@@ -170,29 +176,15 @@ impl<L: Link> Client<L> {
         deadline: Instant,
     ) -> Result<Option<(u32, Response)>, ClientError> {
         loop {
-            while let Some(byte) = self.pending.pop_front() {
-                // A broken packet or message counts as lost; time tells.
-                let Some(Ok(payload)) = self.decoder.push(byte) else {
-                    continue;
-                };
-                match Envelope::decode(payload) {
-                    Ok(Envelope {
-                        id,
-                        message: Message::Response(response),
-                        ..
-                    }) => return Ok(Some((id, response))),
-                    Ok(Envelope {
-                        message: Message::Event(event),
-                        ..
-                    }) => {
-                        self.events.truncate(EVENTS - 1);
-                        self.events.push_back(event);
+            match self.incoming(deadline)? {
+                Some(Incoming::Response(id, response)) => return Ok(Some((id, response))),
+                Some(Incoming::Event(event)) => {
+                    if self.events.len() == EVENTS {
+                        self.events.pop_front();
                     }
-                    Ok(_) | Err(_) => {}
+                    self.events.push_back(event);
                 }
-            }
-            if !self.fill(deadline)? {
-                return Ok(None);
+                None => return Ok(None),
             }
         }
     }
@@ -202,17 +194,41 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// The link is of no use any more.
     pub fn event(&mut self, timeout: Duration) -> Result<Option<Event>, ClientError> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(Some(event));
+        }
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Ok(Some(event));
+            match self.incoming(deadline)? {
+                Some(Incoming::Event(event)) => return Ok(Some(event)),
+                // A late answer to what was answered already is of no use to anybody.
+                Some(Incoming::Response(..)) => {}
+                None => return Ok(None),
             }
-            // A late response to a request that was answered already is of no use to anybody.
-            let before = self.pending.len();
-            if self.response(deadline)?.is_none()
-                && self.events.is_empty()
-                && before == self.pending.len()
-            {
+        }
+    }
+
+    /// The next message; none when none came until `deadline`. What is broken counts as lost: time tells.
+    fn incoming(&mut self, deadline: Instant) -> Result<Option<Incoming>, ClientError> {
+        loop {
+            while let Some(byte) = self.pending.pop_front() {
+                let Some(Ok(payload)) = self.decoder.push(byte) else {
+                    continue;
+                };
+                match Envelope::decode(payload) {
+                    Ok(Envelope {
+                        id,
+                        message: Message::Response(response),
+                        ..
+                    }) => return Ok(Some(Incoming::Response(id, response))),
+                    Ok(Envelope {
+                        message: Message::Event(event),
+                        ..
+                    }) => return Ok(Some(Incoming::Event(event))),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            if !self.fill(deadline)? {
                 return Ok(None);
             }
         }

@@ -38,6 +38,13 @@ impl Serial {
     }
 }
 
+impl Drop for Serial {
+    fn drop(&mut self) {
+        // Exclusive use belongs to the line, not to this program: somebody may hold a pseudo-terminal open and lend it on.
+        let _ = self.0.set_exclusive(false);
+    }
+}
+
 impl Link for Serial {
     fn send(&mut self, mut bytes: &[u8]) -> Result<(), LinkError> {
         self.0.set_timeout(SEND_TIMEOUT).map_err(io::Error::from)?;
