@@ -1,7 +1,9 @@
 //! Signed bundles with random encoders, and poses for them.
 
+use sha2::{Digest as _, Sha256};
 use tendon_bundle::testing::{Shape, random_contents, secret_key};
 use tendon_host::transport::offer::Parcel;
+use tendon_shared::protocol::deploy::Digest;
 use tendon_shared::topology::TopologyId;
 
 /// Frames of a window.
@@ -28,11 +30,13 @@ pub(crate) fn bundle(version: u64) -> Parcel {
     bundle_for(TopologyId::Kinect20, version, TRUSTED)
 }
 
-/// The same offer with other bytes: what somebody on the way could make of a bundle.
+/// The bundle with other bytes, offered honestly: what somebody on the way, or a bad disk, could make of it.
 pub(crate) fn with_bytes(parcel: &Parcel, change: impl FnOnce(&mut Vec<u8>)) -> Parcel {
-    let mut bytes = parcel.bytes.clone();
-    change(&mut bytes);
-    Parcel::new(bytes).unwrap()
+    let mut changed = parcel.clone();
+    change(&mut changed.bytes);
+    changed.offer.size = changed.bytes.len() as u32;
+    changed.offer.digest = Digest(Sha256::digest(&changed.bytes).into());
+    changed
 }
 
 /// Pose lines of `tracks` people, one after another, each a whole track of 20 frames at 30 Hz.

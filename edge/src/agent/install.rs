@@ -68,7 +68,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
                 Ok(bytes) => self.serve(bytes, 0, offer, standing).await,
                 Err(error) => Err(Refusal {
                     wire: WireError::Storage,
-                    details: error.to_string(),
+                    details: format!("{error}: {:?}", std::error::Error::source(&error)),
                 }),
             };
             let Err(refusal) = served else {

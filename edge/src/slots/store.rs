@@ -15,7 +15,7 @@ use super::storage::Storage;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk failed: see whether it is full, read-only or broken.
-    #[error("the data folder: {0}")]
+    #[error("the data folder cannot be used")]
     Io(#[from] io::Error),
     /// The step makes no sense now.
     #[error(transparent)]
