@@ -137,8 +137,8 @@ fn deploying_goes_on_after_every_cut() {
 
 #[test]
 fn a_bundle_travels_over_a_serial_line() {
-    let (host, mut device) = serialport::TTYPort::pair().unwrap();
-    device.set_exclusive(false).unwrap();
+    // The device's end stays open here, so that the line is there before and after the agent.
+    let (host, device) = serialport::TTYPort::pair().unwrap();
     let name = serialport::SerialPort::name(&device).unwrap();
     let home = Home::new();
     let edge = home.start(&["--serial", &name]);

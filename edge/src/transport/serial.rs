@@ -59,13 +59,19 @@ pub async fn serve<F: Future<Output = ()>>(
     session: impl Fn(Wire) -> F,
     log: Log,
 ) {
+    let mut told = None;
     loop {
-        match open(&line) {
+        let message = match open(&line) {
             Ok(wire) => {
+                told = None;
                 session(wire).await;
-                log(&format!("{}: the line was closed", line.path));
+                "the line was closed".to_owned()
             }
-            Err(error) => log(&format!("{}: {error}; trying again", line.path)),
+            Err(error) => error.to_string(),
+        };
+        if told.as_ref() != Some(&message) {
+            log(&format!("{}: {message}; trying again", line.path));
+            told = Some(message);
         }
         tokio::time::sleep(pause).await;
     }
@@ -76,10 +82,11 @@ pub async fn serve<F: Future<Output = ()>>(
 /// # Errors
 /// The port cannot be opened: it does not exist, is in use, or may not be used by this user.
 pub fn open(line: &Line) -> io::Result<Wire> {
-    let mut port = TTYPort::open(&serialport::new(&line.path, line.baud).timeout(READ_TIMEOUT))?;
-    // Only a hint to other programs; pseudo-terminals may refuse it.
-    let _ = port.set_exclusive(false);
-    join(port)
+    // The kernel's exclusive mode would outlive a killed agent as long as anybody else holds the line open.
+    let port = serialport::new(&line.path, line.baud)
+        .exclusive(false)
+        .timeout(READ_TIMEOUT);
+    join(TTYPort::open(&port)?)
 }
 
 /// Joins an open port to a wire.
