@@ -4,7 +4,7 @@
 
 use crate::adapt::adapter::{Adapter, Base, Observed, Places, Work};
 use crate::adapt::features::FeatureShape;
-use crate::adapt::model::Model;
+use crate::adapt::model::{Model, Prediction};
 use crate::adapt::source::SourceBuffer;
 use crate::adapt::state::StateError;
 use crate::adapt::{AdaptConfig, Features};
@@ -52,7 +52,7 @@ pub struct Recognised {
     pub confidence: f32,
     /// Whether the confidence reaches the class's threshold.
     pub sure: bool,
-    /// Whether the adapted tail answered.
+    /// Whether the adapted tail had its say.
     pub adapted: bool,
     /// What the shipped tail says about the window by itself.
     pub base_class: u16,
@@ -218,27 +218,17 @@ impl Runner {
     pub fn take(&mut self, event: Event) -> Option<Result<Recognised, WindowError>> {
         let event = self.fit(event)?;
         let cut = self.tracks.push(&event)?;
-        Some(self.recognise(&cut).map(|(recognised, _)| recognised))
+        Some(
+            self.recognise(&cut, false)
+                .map(|(recognised, _)| recognised),
+        )
     }
 
     /// As [`Self::take`], and the class that the adapted tail gives the window whether it serves or not.
     pub fn take_watched(&mut self, event: Event) -> Option<Result<(Recognised, u16), WindowError>> {
         let event = self.fit(event)?;
         let cut = self.tracks.push(&event)?;
-        let watched = self.recognise(&cut).map(|(recognised, features)| {
-            let unguarded = self
-                .adapter
-                .predict(&features)
-                .map_or(recognised.base_class, |said| said.class);
-            let untouched = self.adapter.updates() == 0;
-            let class = if untouched {
-                recognised.base_class
-            } else {
-                unguarded
-            };
-            (recognised, class)
-        });
-        Some(watched)
+        Some(self.recognise(&cut, true))
     }
 
     /// As [`Self::idle`], and after an update the windows that the guard compared: number, class of the shipped and of the
@@ -309,7 +299,8 @@ impl Runner {
         }
     }
 
-    fn recognise(&mut self, cut: &Cut) -> Result<(Recognised, Features), WindowError> {
+    /// Recognises a window; the second value is what would have been answered, had the adapted tail served (only when `watch`ed).
+    fn recognise(&mut self, cut: &Cut, watch: bool) -> Result<(Recognised, u16), WindowError> {
         let prepared = self.preparer.prepare(cut)?;
         if prepared.presence.count() == 0 && cut.label.is_none() {
             return Err(WindowError::Empty);
@@ -321,13 +312,19 @@ impl Runner {
             .trunk(&encoder, &prepared.data, prepared.presence)?;
         let base = self.recogniser.classify(&encoder, &weak)?;
         let (base_class, _) = top(&base);
-        let adapted = if self.adapter.serves() {
+        let serves = self.adapter.serves();
+        let asked = serves || watch && self.adapter.updates() > 0;
+        let adapted = if asked {
             self.adapter.predict(&weak)
         } else {
             None
         };
-        let serves = adapted.is_some();
-        let mut probabilities = adapted.map_or(base, |prediction| prediction.probabilities);
+        let mean = adapted.map(|adapted| Prediction::mean(&base, &adapted.probabilities));
+        let unguarded = mean.as_ref().map_or(base_class, |mean| mean.class);
+        let mut probabilities = match mean {
+            Some(mean) if serves => mean.probabilities,
+            _ => base,
+        };
         if !probabilities.iter().all(|value| value.is_finite()) {
             return Err(WindowError::NotFinite);
         }
@@ -345,7 +342,7 @@ impl Runner {
             quality: cut.quality,
             presence: prepared.presence,
             data: prepared.data,
-            weak: weak.clone(),
+            weak,
         });
         let recognised = Recognised {
             track: cut.track,
@@ -358,7 +355,7 @@ impl Runner {
             base_class,
             label: cut.label,
         };
-        Ok((recognised, weak))
+        Ok((recognised, unguarded))
     }
 }
 

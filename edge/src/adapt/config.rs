@@ -39,7 +39,7 @@ impl Default for AdaptConfig {
             enabled: true,
             memory: 64,
             accumulate: 16,
-            steps: 8,
+            steps: 4,
             micro_batch: 8,
             idle_steps: 0,
             gate: GateConfig::default(),
@@ -161,6 +161,8 @@ pub struct GuardConfig {
     pub min_recent: usize,
     /// Estimated accuracy that the adapted tail must be above the shipped one, 0..=1.
     pub margin: f32,
+    /// Mean calibrated confidence that the answers must be above the shipped tail's, 0..=1.
+    pub confidence_margin: f32,
     /// Accuracy on the bundle's source buffer that the adapted tail may lose, 0..=1.
     pub max_source_loss: f32,
     /// Share of recent windows on which both tails may disagree, 0..=1.
@@ -177,6 +179,7 @@ impl Default for GuardConfig {
             recent: 64,
             min_recent: 32,
             margin: 0.0,
+            confidence_margin: 0.0,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,

@@ -4,10 +4,11 @@
 //! only while its estimate is not below the shipped tail's, it has not lost accuracy on the source, and it does not
 //! disagree with the shipped tail everywhere. Otherwise the shipped tail serves and the adapted one is discarded.
 //!
-//! The estimate is *consistency*: the share of recent windows whose weak and strong view get the same class. It cannot
-//! tell a collapsed tail (always the same answer) from a good one; the source buffer can, so both must hold. Agreement with
-//! the source buffer's class means was measured too and left out: it fell while accuracy rose, because it favours the tail that
-//! the means were made for.
+//! There are two estimates, and neither may be below the shipped tail's: *consistency*, the share of recent windows whose weak
+//! and strong view get the same class, and mean calibrated *confidence*. Consistency alone flatters a tail that was trained for
+//! it; confidence falls where both tails disagree, because the answer is the mean of the two. Neither can tell a collapsed
+//! tail (always the same answer) from a good one; the source buffer can. Agreement with the source buffer's class means was
+//! measured too and left out: it fell while accuracy rose, because it favours the tail that the means were made for.
 
 use super::config::GuardConfig;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub enum Verdict {
     TooFew,
     /// The estimate fell below the shipped tail's.
     BelowBase,
+    /// The answers are less sure than the shipped tail's.
+    LessSure,
     /// Accuracy on the source buffer was lost.
     SourceLost,
     /// Both tails disagree too often.
@@ -128,6 +131,8 @@ impl Guard {
             Verdict::Disagrees
         } else if adapted.estimate() < base.estimate() + config.margin {
             Verdict::BelowBase
+        } else if adapted.confidence < base.confidence + config.confidence_margin {
+            Verdict::LessSure
         } else {
             Verdict::Serve
         };

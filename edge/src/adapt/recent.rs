@@ -104,8 +104,17 @@ impl Compared {
                 .flat_map(|seen| [&seen.weak, &seen.strong])
                 .collect();
             let said = model.predict(adapted, views.into_iter());
+            let mut answers = Vec::with_capacity(said.len() / 2);
             let (pairs, _) = said.as_chunks::<2>();
-            self.adapted.extend(pairs.iter().cloned());
+            for (seen, [weak, strong]) in batch.iter().zip(pairs) {
+                // What would be answered is judged, not the adapted tail alone.
+                let [base_weak, base_strong] = &seen.base;
+                let mean = |base: &Prediction, adapted: &Prediction| {
+                    Prediction::mean(&base.probabilities, &adapted.probabilities)
+                };
+                answers.push([mean(base_weak, weak), mean(base_strong, strong)]);
+            }
+            self.adapted.extend(answers);
             return true;
         }
         let done = self.source_adapted.len();
