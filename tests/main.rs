@@ -1,6 +1,11 @@
 //! The promises of the whole system, one file each.
-#![allow(clippy::unwrap_used, reason = "tests may panic: that is how they fail")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where something is missing"
+)]
 
+// One command does everything.
+mod demo;
 // A bundle reaches a device whole, and a device accepts only what it should.
 mod deploy;
 // Edge processes, bundles and streams of poses.

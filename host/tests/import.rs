@@ -1,4 +1,8 @@
 //! `tendon import` and `tendon inspect` as their user sees them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where something is missing"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};

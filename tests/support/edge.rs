@@ -1,9 +1,8 @@
 //! A real `tendon-edge` process on a folder of its own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tendon_host::transport::client::{Client, Patience};
 use tendon_host::transport::tcp::Tcp;
 
 use super::bundles::TRUSTED;
+use super::program;
 
 /// Longest that anything may take; never reached unless something is broken.
 const TOO_LONG: Duration = Duration::from_secs(120);
@@ -42,7 +42,7 @@ impl Home {
 
     /// Starts an agent that trusts the tests' key, recognises whole tracks from stdin, and confirms after three of them.
     pub(crate) fn start(&self, more: &[&str]) -> Edge {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program("tendon-edge"));
         command
             .args([
                 "run",
@@ -163,29 +163,4 @@ impl Drop for Edge {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// `tendon-edge` beside the tests, built now if it is not up to date: cargo builds only the binaries of a test's own package.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(named) = std::env::var_os("TENDON_EDGE") {
-            return named.into();
-        }
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "-p",
-                "tendon-edge",
-                "--bin",
-                "tendon-edge",
-            ])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success(), "tendon-edge does not build");
-        let test = std::env::current_exe().unwrap();
-        test.ancestors().nth(2).unwrap().join("tendon-edge")
-    })
 }

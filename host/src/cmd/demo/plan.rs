@@ -23,7 +23,7 @@ impl Plan {
     pub(super) fn new(quick: bool) -> Self {
         if quick {
             Self {
-                subjects: 3,
+                subjects: 4,
                 repetitions: 1,
                 speed: 24.0,
                 quick,
