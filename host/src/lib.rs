@@ -2,23 +2,23 @@
 //!
 //! The modules stand in the order in which data passes through them.
 
-/// Files that are whole or absent.
+// Files that are whole or absent.
 pub mod atomic;
-/// Devices: where tensors live.
+// Devices: where tensors live.
 pub mod backend;
-/// From a trained classifier to a signed int8 bundle.
+// From a trained classifier to a signed int8 bundle.
 pub mod bundle;
-/// Parts that contrastive methods share.
+// Parts that contrastive methods share.
 pub mod contrast;
-/// What an encoder or a classifier is worth on people and cameras it has not seen.
+// What an encoder or a classifier is worth on people and cameras it has not seen.
 pub mod evaluate;
-/// One pretraining method, one file.
+// One pretraining method, one file.
 pub mod method;
-/// The pretraining loop: checkpoints, logs, monitor.
+// The pretraining loop: checkpoints, logs, monitor.
 pub mod pretrain;
-/// Recordings as the live stream that a device would see.
+// Recordings as the live stream that a device would see.
 pub mod replay;
-/// HTML pages with inline SVG plots.
+// HTML pages with inline SVG plots.
 pub mod report;
-/// Links to devices, and the client that ships bundles over them.
+// Links to devices, and the client that ships bundles over them.
 pub mod transport;

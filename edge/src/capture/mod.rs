@@ -1,6 +1,6 @@
 //! Takes pose events from a pose estimator: JSON lines on stdin, a UNIX socket, TCP, or a file that is played again.
 //!
-//! [`framing`] cuts bytes into lines, [`line`] reads one line, [`source`] names where the bytes come from and [`reader`]
+//! [`framing`] cuts bytes into lines, [`mod@line`] reads one line, [`source`] names where the bytes come from and [`reader`]
 //! pumps them into a bounded channel. Nothing here knows a model. Whatever a peer sends is bounded and counted in
 //! [`counters`]; no input ends the agent.
 

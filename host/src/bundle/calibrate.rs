@@ -1,7 +1,7 @@
 //! Calibration: which range of real numbers each activation's 256 steps cover.
 //!
 //! Ranges come from training windows alone. How a range is cut from what was seen is a [`Method`]; which method serves
-//! a network best is measured by [`super::quantize::choose`], not assumed.
+//! a network best is measured by [`super::write`], not assumed.
 
 use rayon::prelude::*;
 use std::collections::BTreeMap;

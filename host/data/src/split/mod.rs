@@ -1,7 +1,7 @@
 //! Who trains and who tests.
 //!
 //! A [`Selection`] picks recordings by person, camera, setup, take, class or source file; a [`Split`] is two of them.
-//! [`preset`] names the splits of the public sets. Nothing here looks at a pose, and nothing chooses at random: the same
+//! [`mod@preset`] names the splits of the public sets. Nothing here looks at a pose, and nothing chooses at random: the same
 //! text always selects the same recordings.
 
 pub mod preset;
