@@ -13,7 +13,7 @@ use tendon_shared::protocol::telemetry::Counters;
 use tendon_shared::slot::{SlotEvent, SlotState};
 use tokio::sync::{broadcast, mpsc};
 
-use super::{AgentError, Log, Settings, Sink, WAITING_EVENTS};
+use super::{AgentError, Log, Settings, Sink, SourceCounts, WAITING_EVENTS};
 use crate::install::receiver::Receiver;
 use crate::install::verify::Verifier;
 use crate::pipeline::{self, Handle, Output, Pipeline, Standing};
@@ -37,6 +37,7 @@ pub struct Hub<V: Verifier, P: Pipeline<Bundle = V::Bundle>> {
     pub(super) log: Log,
     news: broadcast::Sender<Event>,
     sink: Sink,
+    source_counts: SourceCounts,
     started: Instant,
 }
 
@@ -57,6 +58,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         pipeline: P,
         sink: Sink,
         log: Log,
+        source_counts: SourceCounts,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Output>), AgentError> {
         let mut store = Store::open(storage)?;
         let on_trial = store.slots().trial();
@@ -80,6 +82,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
             verifier,
             sink,
             log,
+            source_counts,
         };
         Ok((Arc::new(hub), queue))
     }
@@ -139,6 +142,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
     /// All counters.
     pub async fn counters(self: &Arc<Self>) -> Counters {
         let mut counters = self.pipeline.count().await;
+        (self.source_counts)(&mut counters);
         let (boots, model) = {
             let receiver = lock(&self.receiver);
             let model = receiver

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tendon_shared::protocol::Event;
+use tendon_shared::protocol::telemetry::Counters;
 use tendon_shared::topology::TopologyId;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -64,6 +65,9 @@ pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 /// A pose source that is running; ends when the source does.
 pub type Running = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
+/// Adds to the counters what pose sources count themselves.
+pub type SourceCounts = Arc<dyn Fn(&mut Counters) + Send + Sync>;
+
 /// Starts a pose source that puts its events into the pipeline's queue.
 pub type Source<E> = Box<dyn FnOnce(mpsc::Sender<E>) -> Running + Send>;
 
@@ -83,6 +87,8 @@ pub struct Setup<V: Verifier, P: Pipeline<Bundle = V::Bundle>> {
     pub lines: Vec<Line>,
     /// Where poses come from, beside links.
     pub source: Option<Source<P::Event>>,
+    /// What the pose source counts.
+    pub source_counts: SourceCounts,
     /// Stop when the pose source ends and everything it gave was taken.
     pub stop_after_source: bool,
     /// Told every event.
@@ -111,6 +117,7 @@ where
         setup.pipeline,
         setup.sink,
         setup.log,
+        setup.source_counts,
     )?;
     hub.serve_installed().await?;
     let mut tasks = JoinSet::new();

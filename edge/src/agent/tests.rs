@@ -139,6 +139,7 @@ impl Bench {
             pipeline,
             Arc::new(|_| {}),
             Arc::new(|_| {}),
+            Arc::new(|_| {}),
         )
         .unwrap();
         hub.serve_installed().await.unwrap();
@@ -498,6 +499,7 @@ async fn runs_until_it_is_told_to_stop() {
                 Ok(())
             }) as Running
         })),
+        source_counts: Arc::new(|_| {}),
         stop_after_source: false,
         sink: Arc::new(|_| {}),
         log: Arc::new(|_| {}),

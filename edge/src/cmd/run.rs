@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use tendon_bundle::TrustedKeys;
 use tendon_edge::agent::{self, Log, Running, Settings, Setup, Sink};
-use tendon_edge::capture::Event as PoseEvent;
 use tendon_edge::capture::source::{Inlet, Source};
+use tendon_edge::capture::{self, Event as PoseEvent};
 use tendon_edge::install::receiver::SYNC_BYTES;
 use tendon_edge::install::verify::Trust;
 use tendon_edge::live::{Live, LiveConfig};
@@ -131,6 +131,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         .to_string(),
     );
 
+    let counted = Arc::new(capture::counters::Counters::default());
     let setup = Setup {
         settings: Settings {
             device,
@@ -150,7 +151,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         }),
         listener,
         lines: args.serial,
-        source: args.source.map(|source| poses(source, args.topology)),
+        source: args
+            .source
+            .map(|source| poses(source, args.topology, counted.clone())),
+        source_counts: Arc::new(move |counters| {
+            let counted = counted.snapshot();
+            counters.bad_poses += counted.malformed + counted.too_long;
+            counters.dropped_poses += counted.dropped;
+        }),
         stop_after_source: args.stop_after_source,
         sink: sink(&args.data_dir, args.json)?,
         log: log(),
@@ -166,13 +174,17 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(agent::run(setup, shutdown).await?)
 }
 
-fn poses(source: Source, topology: Option<TopologyId>) -> agent::Source<PoseEvent> {
+fn poses(
+    source: Source,
+    topology: Option<TopologyId>,
+    counters: Arc<capture::counters::Counters>,
+) -> agent::Source<PoseEvent> {
     Box::new(move |sender| {
         Box::pin(async move {
             let inlet = Inlet {
                 topology: topology.unwrap_or(TopologyId::Kinect20),
                 sender,
-                counters: Arc::default(),
+                counters,
             };
             source.run(inlet).await
         }) as Running

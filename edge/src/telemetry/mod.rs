@@ -15,12 +15,18 @@ use tendon_shared::protocol::telemetry::Counters;
 pub struct Meter {
     bad_packets: AtomicU32,
     rejected: AtomicU32,
+    dropped_poses: AtomicU32,
 }
 
 impl Meter {
     /// A packet arrived broken.
     pub fn bad_packet(&self) {
         self.bad_packets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A pose over a link found the pipeline's queue full.
+    pub fn dropped_pose(&self) {
+        self.dropped_poses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A bundle was refused or rolled back.
@@ -33,6 +39,7 @@ impl Meter {
         counters.uptime_ms = uptime.as_millis() as u64;
         counters.bad_packets = self.bad_packets.load(Ordering::Relaxed);
         counters.rejected = self.rejected.load(Ordering::Relaxed);
+        counters.dropped_poses += u64::from(self.dropped_poses.load(Ordering::Relaxed));
         counters.boots = boots;
         counters.model = model;
     }

@@ -106,7 +106,9 @@ impl Session {
                 ..
             }) => {
                 // A pipeline that cannot keep up loses poses, never the session.
-                let _ = hub.pipeline().events().try_send(capture.into());
+                if hub.pipeline().events().try_send(capture.into()).is_err() {
+                    hub.meter().dropped_pose();
+                }
                 return None;
             }
             Ok(_) => return None,

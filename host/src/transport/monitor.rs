@@ -46,10 +46,11 @@ fn recognition(found: &Recognition) -> String {
 
 fn counters(counted: &Counters) -> String {
     let mut line = format!(
-        "up {} s, {} poses ({} bad), {} windows ({} sure, {:.1} ms each), {} updates",
+        "up {} s, {} poses ({} bad, {} dropped), {} windows ({} sure, {:.1} ms each), {} updates",
         counted.uptime_ms / 1000,
         counted.poses,
         counted.bad_poses,
+        counted.dropped_poses,
         counted.windows,
         counted.sure,
         f64::from(counted.window_us) / 1000.0,

@@ -113,7 +113,7 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
             }))
         ),
         (
-            "0105010401000000000000000000000000000002",
+            "010501040100000000000000000000000000000200",
             R(Response::Counters(Counters {
                 uptime_ms: 1,
                 boots: 2,
@@ -142,7 +142,7 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
             }))
         ),
         (
-            "0105020100000000000000000000000000000000",
+            "010502010000000000000000000000000000000000",
             E(Event::Counters(Counters::default()))
         ),
         (

@@ -74,6 +74,8 @@ pub struct Counters {
     pub rejected: u32,
     /// Starts of the agent over the device's life.
     pub boots: u32,
+    /// Poses that came faster than they could be taken, and were dropped.
+    pub dropped_poses: u64,
 }
 
 #[cfg(test)]
