@@ -85,6 +85,23 @@ impl Features {
         }
     }
 
+    /// These windows, then the others.
+    ///
+    /// # Panics
+    /// The features have another length: a programmer's error.
+    #[must_use]
+    pub fn join(&self, others: &Self) -> Self {
+        assert_eq!(self.dim, others.dim, "features of one kind");
+        let values = [self.values.as_slice(), &others.values].concat();
+        let labels = [self.labels.as_slice(), &others.labels].concat();
+        Self {
+            dim: self.dim,
+            values,
+            labels,
+            classes: self.classes,
+        }
+    }
+
     /// Rows scaled to unit length; a row of zeros stays.
     #[must_use]
     pub fn unit_rows(&self) -> Self {

@@ -1,6 +1,6 @@
 //! `tendon eval baselines`: what recognises actions without a trained encoder, to see whether learning pays.
 
-use super::common::{Common, Material, Windows, bar, found};
+use super::common::{Common, Material, NOTE, Windows, bar, found};
 use serde::{Deserialize, Serialize};
 use tendon_host::evaluate::baselines::Plain;
 use tendon_host::evaluate::knn::{KnnConfig, knn};
@@ -78,11 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         common.seed,
         &material,
     ));
-    outcome.notes.push(
-        "The logistic regressions learn from the training persons without the held-out ones, so that the comparison with \
-         a probe is fair."
-            .to_owned(),
-    );
+    outcome.notes.push(NOTE.to_owned());
     common.close(outcome, &material)
 }
 
@@ -95,37 +91,44 @@ fn both(
     material: &Material,
 ) -> Vec<Found> {
     let [train, validation, test] = features;
+    let all = train.join(validation);
     let device = &material.device;
     let classes = material.dataset.classes();
-    let bar = bar(settings.regression.epochs as u64, name);
-    let probe = Probe::fit(train, None, &settings.regression, seed, device, |_, _| {
-        bar.inc(1)
-    });
-    bar.finish_and_clear();
-    let predict = |features| probe.predict(features, device);
+    let bar = bar(2 * settings.regression.epochs as u64, name);
+    let regress = |bank: &Features, features: &Features| {
+        let probe = Probe::fit(bank, None, &settings.regression, seed, device, |_, _| {
+            bar.inc(1)
+        });
+        probe.predict(features, device)
+    };
     let regression = found(
         &format!("{name}, logistic regression"),
-        &predict(validation),
-        &predict(test),
+        &regress(train, validation),
+        &regress(&all, test),
         classes,
     );
-    let standard = Standard::measure(train);
-    let bank = standard.apply(train);
-    let nearest = |features| {
+    bar.finish_and_clear();
+    let nearest = |bank: &Features, features: &Features| {
+        let config = KnnConfig {
+            k: 1,
+            ..KnnConfig::default()
+        };
+        // Coordinates are metres throughout; other features must be brought to one scale first.
+        if name == Plain::Coordinates.name() {
+            return knn(bank, features, config, device);
+        }
+        let standard = Standard::measure(bank);
         knn(
-            &bank,
+            &standard.apply(bank),
             &standard.apply(features),
-            KnnConfig {
-                k: 1,
-                ..KnnConfig::default()
-            },
+            config,
             device,
         )
     };
     let nearest = found(
         &format!("{name}, nearest neighbour"),
-        &nearest(validation),
-        &nearest(test),
+        &nearest(train, validation),
+        &nearest(&all, test),
         classes,
     );
     regression.into_iter().chain(nearest).collect()

@@ -49,6 +49,9 @@ pub(super) struct Common {
     pub(super) device: String,
 }
 
+/// How the two sides of a result come about.
+pub(super) const NOTE: &str = "The held-out persons were not learnt for their own figure; for the test side all training persons were.";
+
 /// A set with its split.
 pub(super) struct Material {
     pub(super) dataset: Dataset,

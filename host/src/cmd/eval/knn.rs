@@ -1,6 +1,6 @@
 //! `tendon eval knn`: nearest neighbours in an encoder's features.
 
-use super::common::{Common, found};
+use super::common::{Common, NOTE, found};
 use std::path::PathBuf;
 use tendon_host::evaluate::knn::{KnnConfig, knn};
 
@@ -29,6 +29,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         &loaded.description.config,
         &material.device,
     )?;
+    let all = train.join(&validation);
     let mut outcome = common.outcome(
         "nearest neighbours",
         &material,
@@ -36,16 +37,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     );
     outcome.encoder = Some(args.encoder.display().to_string());
     outcome.notes = notes;
+    outcome.notes.push(NOTE.to_owned());
     for k in [1, config.k] {
         let config = KnnConfig { k, ..config };
-        let vote = |features| knn(&train, features, config, &material.device);
+        let vote = |bank, features| knn(bank, features, config, &material.device);
         let name = format!("{k}-NN");
-        outcome.results.extend(found(
+        let results = found(
             &name,
-            &vote(&validation),
-            &vote(&test),
+            &vote(&train, &validation),
+            &vote(&all, &test),
             &outcome.classes,
-        ));
+        );
+        outcome.results.extend(results);
     }
     common.close(outcome, &material)
 }

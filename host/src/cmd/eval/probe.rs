@@ -1,9 +1,9 @@
 //! `tendon eval probe`: a linear classifier on an encoder that does not change.
 
-use super::common::{Common, bar, found};
+use super::common::{Common, NOTE, bar, found};
 use std::path::PathBuf;
 use tendon_host::evaluate::outcome::Curve;
-use tendon_host::evaluate::probe::{Probe, ProbeConfig};
+use tendon_host::evaluate::probe::{Probe, ProbeConfig, ProbeEpoch};
 
 /// Train a linear classifier on the encoder's features.
 #[derive(clap::Args)]
@@ -30,20 +30,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         &loaded.description.config,
         &material.device,
     )?;
-    let bar = bar(config.epochs as u64, "epochs");
+    let all = train.join(&validation);
+    let bar = bar(2 * config.epochs as u64, "epochs");
     let (mut loss, mut accuracy) = (Vec::new(), Vec::new());
-    let probe = Probe::fit(
-        &train,
-        Some(&validation),
-        &config,
-        common.seed,
-        &material.device,
-        |_, epoch| {
-            loss.push(Some(epoch.loss));
-            accuracy.push(epoch.validation);
-            bar.inc(1);
-        },
-    );
+    let fit = |features, validation, watch: &mut dyn FnMut(usize, ProbeEpoch)| {
+        Probe::fit(
+            features,
+            validation,
+            &config,
+            common.seed,
+            &material.device,
+            watch,
+        )
+    };
+    let without = fit(&train, Some(&validation), &mut |_, epoch| {
+        loss.push(Some(epoch.loss));
+        accuracy.push(epoch.validation);
+        bar.inc(1);
+    });
+    let with = fit(&all, None, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
     let mut outcome = common.outcome("linear probe", &material, serde_json::to_value(&config)?);
     outcome.encoder = Some(args.encoder.display().to_string());
@@ -60,13 +65,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             values: accuracy,
         },
     ];
-    let predict = |features| probe.predict(features, &material.device);
-    outcome.results = found(
-        "last epoch",
-        &predict(&validation),
-        &predict(&test),
-        &outcome.classes,
-    )
-    .into();
+    let held = without.predict(&validation, &material.device);
+    let predictions = with.predict(&test, &material.device);
+    outcome.results = found("last epoch", &held, &predictions, &outcome.classes).into();
+    outcome.notes.push(NOTE.to_owned());
     common.close(outcome, &material)
 }
