@@ -81,10 +81,10 @@ fn carry(
         while !pulled.load(Ordering::Relaxed) {
             match from.read(&mut buffer) {
                 Ok(count) => {
+                    bytes.fetch_add(count as u64, Ordering::Relaxed);
                     if to.write_all(&buffer[..count]).is_err() {
                         return;
                     }
-                    bytes.fetch_add(count as u64, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
