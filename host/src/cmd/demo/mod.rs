@@ -29,7 +29,7 @@ const MARK: &str = "made-by-tendon-demo";
 
 /// Do everything once: recordings, pretraining, evaluation, a signed bundle, a device, another camera.
 ///
-/// Without --data it generates recordings of articulated bodies. Takes about four minutes on two cores and writes
+/// Without --data it generates recordings of articulated bodies. Takes about two minutes on two cores and writes
 /// index.html with curves, confusion matrices and animated skeletons into the folder --out.
 #[derive(clap::Args)]
 pub(crate) struct Args {

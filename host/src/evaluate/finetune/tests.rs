@@ -150,3 +150,10 @@ fn windows_of_another_length_are_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn the_recipe_for_nw_ucla_parses() {
+    let text = include_str!("../../../../configs/eval/finetune-nw-ucla.toml");
+    let config = FinetuneConfig::parse(text).unwrap();
+    assert_eq!((config.epochs, config.augment.0.len()), (30, 5));
+}
