@@ -6,6 +6,8 @@
 pub mod atomic;
 // Devices: where tensors live.
 pub mod backend;
+// Our time beside that of PyTorch and ONNX Runtime.
+pub mod bench;
 // From a trained classifier to a signed int8 bundle.
 pub mod bundle;
 // Parts that contrastive methods share.

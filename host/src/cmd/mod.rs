@@ -1,5 +1,6 @@
 //! The subcommands of `tendon`, one a file.
 
+mod bench;
 mod bundle;
 mod control;
 mod demo;
@@ -24,6 +25,9 @@ pub(crate) struct Tendon {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Bench(Box<bench::Args>),
+    #[command(hide = true)]
+    BenchServe(bench::ServeArgs),
     Demo(demo::Args),
     Bundle(Box<bundle::Args>),
     Control(control::Args),
@@ -42,6 +46,8 @@ impl Tendon {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Bench(args) => bench::run(&args),
+            Command::BenchServe(args) => bench::serve(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Bundle(args) => bundle::run(*args),
             Command::Control(args) => control::run(args),

@@ -1,0 +1,267 @@
+//! `tendon bench`: our time beside its peers'.
+
+mod clock;
+mod serve;
+
+use super::output::print;
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tendon_host::bench::report::{Bench, Case, Entry, Progress, Report};
+use tendon_host::bench::rounds::Plan;
+use tendon_host::bench::scripts::{self, Peer};
+use tendon_host::bench::subject::{Subject, operations};
+use tendon_host::bundle::measure::float_logits;
+use tendon_model::encoder::EncoderConfig;
+use tendon_shared::topology::TopologyId;
+
+pub(crate) use serve::Args as ServeArgs;
+pub(crate) use serve::run as serve;
+
+/// Measure our time beside that of PyTorch and ONNX Runtime: same network, weights and windows, taking turns.
+///
+/// Without --peers only our own side is measured. Times are only comparable as ratios, and within one run.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to measure.
+    #[arg(required = true)]
+    what: Vec<What>,
+    /// A Python with torch, and optionally onnxruntime and onnx.
+    #[arg(long, value_name = "PYTHON")]
+    peers: Option<PathBuf>,
+    /// Rounds; in each everybody works in turn.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Calls of everybody in a round.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    times: u32,
+    /// Windows that are gone through.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    windows: u32,
+    /// Skeleton standard: decides the number of joints.
+    #[arg(long, default_value = "ntu25")]
+    topology: String,
+    /// Frames of a window.
+    #[arg(long, default_value_t = 64)]
+    frames: usize,
+    /// Bodies of a window.
+    #[arg(long, default_value_t = 2)]
+    bodies: usize,
+    /// Channels of the first blocks.
+    #[arg(long, default_value_t = 16)]
+    width: usize,
+    /// Dimensions of the features.
+    #[arg(long, default_value_t = 256)]
+    dim: usize,
+    /// Threads that everybody may use; the int8 engine uses one.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Seed of weights and windows.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Keep network, windows and the peers' scripts in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+    /// Write everything that was measured to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// One window through encoder and classifier.
+    Infer,
+}
+
+/// Measures one after the other, prints the tables.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut reports = Vec::new();
+    for what in &args.what {
+        let report = match what {
+            What::Infer => infer(args)?,
+        };
+        print(&report.text())?;
+        reports.push(report);
+    }
+    if let Some(path) = &args.json {
+        let text = serde_json::to_vec_pretty(&reports)?;
+        tendon_host::atomic::write(path, &text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+impl Args {
+    fn config(&self) -> anyhow::Result<EncoderConfig> {
+        let topology = TopologyId::from_name(&self.topology)
+            .with_context(|| format!("there is no topology {:?}", self.topology))?;
+        let config = EncoderConfig {
+            width: self.width,
+            dim: self.dim,
+            ..EncoderConfig::small(topology, self.frames, self.bodies)
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            rounds: self.rounds as usize,
+            times: self.times as usize,
+            warmup: (self.times as usize).div_ceil(2),
+        }
+    }
+
+    /// The peers' entries, if a Python was given.
+    fn peers(&self, peers: &[Peer], folder: &Path) -> anyhow::Result<Vec<Entry>> {
+        let Some(python) = &self.peers else {
+            return Ok(Vec::new());
+        };
+        scripts::write(folder)?;
+        let threads = usize::from(self.threads);
+        let entry = |peer: &Peer| Entry {
+            name: peer.name.to_owned(),
+            threads,
+            command: peer.command(python, folder, threads),
+        };
+        Ok(peers.iter().map(entry).collect())
+    }
+}
+
+/// Where network, windows and scripts lie while they are used.
+struct Folder {
+    path: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
+        let (path, temporary) = match keep {
+            Some(path) => {
+                std::fs::create_dir_all(path)
+                    .with_context(|| format!("cannot make {}", path.display()))?;
+                (path.to_path_buf(), None)
+            }
+            None => {
+                let folder = tempfile::tempdir()?;
+                (folder.path().to_path_buf(), Some(folder))
+            }
+        };
+        Ok(Self {
+            path,
+            _temporary: temporary,
+        })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// This program as a contender.
+fn ours(
+    name: &str,
+    work: &str,
+    folder: &Path,
+    threads: usize,
+    more: &[&str],
+) -> anyhow::Result<Entry> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
+    command
+        .args(["bench-serve", work])
+        .arg(folder)
+        .args(more)
+        .env("RAYON_NUM_THREADS", threads.to_string());
+    Ok(Entry {
+        name: name.to_owned(),
+        threads,
+        command,
+    })
+}
+
+fn infer(args: &Args) -> anyhow::Result<Report> {
+    let config = args.config()?;
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spinner = spinner("making the network, its windows and the int8 encoder");
+    let subject = Subject::generate(&config, args.windows as usize, args.seed)?;
+    subject.write(folder.path())?;
+    let (network, inputs) = (subject.folded()?, subject.inputs()?);
+    let all: Vec<usize> = (0..inputs.len()).collect();
+    let classes = network.classes();
+    let rows = |logits: Vec<f32>| logits.chunks_exact(classes).map(<[f32]>::to_vec).collect();
+    let whole = float_logits(&network, &inputs, &all, &|| {});
+    let mut cases = vec![Case {
+        name: format!("{} bodies", config.bodies),
+        reference: Some(rows(whole)),
+    }];
+    if config.bodies > 1 {
+        let first = all.iter().flat_map(|&number| {
+            let first: Vec<usize> = inputs.bodies(number).into_iter().take(1).collect();
+            network.logits(inputs.window(number), &first)
+        });
+        cases.push(Case {
+            name: "1 body present".to_owned(),
+            reference: Some(rows(first.collect())),
+        });
+    }
+    spinner.finish_and_clear();
+    let threads = usize::from(args.threads);
+    let mut entries = vec![
+        ours("tendon int8", "infer-int8", folder.path(), 1, &[])?,
+        ours("tendon float", "infer-float", folder.path(), threads, &[])?,
+    ];
+    entries.extend(args.peers(&scripts::INFER, folder.path())?);
+    let title = format!(
+        "inference, batch 1: {}, {:.0} MFLOP a body",
+        describe(&config),
+        operations(&config) / 1e6
+    );
+    let bench = Bench {
+        title,
+        cases,
+        entries,
+        plan: args.plan(),
+    };
+    measure(bench)
+}
+
+/// The network in words.
+fn describe(config: &EncoderConfig) -> String {
+    format!(
+        "width {}, {} features, {} frames, {} joints, {} bodies",
+        config.width,
+        config.dim,
+        config.frames,
+        config.joints(),
+        config.bodies
+    )
+}
+
+/// Runs a comparison behind a progress bar.
+fn measure(bench: Bench) -> anyhow::Result<Report> {
+    let rounds = bench.plan.rounds as u64;
+    let bar = spinner("");
+    let mut done = 0;
+    let report = bench.run(&mut |progress| match progress {
+        Progress::Start(name) => bar.set_message(format!("starting {name}")),
+        Progress::Round => {
+            done += 1;
+            bar.set_message(format!("round {done} of {rounds}"));
+        }
+    });
+    bar.finish_and_clear();
+    Ok(report?)
+}
+
+fn spinner(message: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+    let bar = ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_message(message.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}

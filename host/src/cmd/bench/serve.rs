@@ -1,0 +1,41 @@
+//! `tendon bench-serve`: this program as a contender of `tendon bench`, which starts it.
+
+use super::clock::Process;
+use std::path::PathBuf;
+use std::time::Instant;
+use tendon_host::bench::infer::{Float, Int8, read};
+use tendon_host::bench::serve::{Work, serve};
+use tendon_host::bench::subject::BLOB;
+
+/// Answer the questions of `tendon bench`; for its own use.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The work.
+    work: Which,
+    /// The folder with network and windows.
+    folder: PathBuf,
+}
+
+/// Work that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    /// The int8 engine.
+    InferInt8,
+    /// The float network.
+    InferFloat,
+}
+
+/// Answers until the questions end.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let blob;
+    let mut work: Box<dyn Work> = match args.work {
+        Which::InferInt8 => {
+            blob = read(&args.folder, BLOB)?;
+            Box::new(Int8::new(&args.folder, &blob)?)
+        }
+        Which::InferFloat => Box::new(Float::new(&args.folder)?),
+    };
+    let meter = Process(Instant::now());
+    let (questions, answers) = (std::io::stdin().lock(), std::io::stdout().lock());
+    Ok(serve(work.as_mut(), &meter, questions, answers)?)
+}
