@@ -2,8 +2,16 @@
 //!
 //! This is bytes only: which numbers stand in the tables is decided by the host's quantisation. What is written here is what
 //! `Encoder::parse` checks again on the device.
+//!
+//! Tables speak of signed activations `q`, as calibration does; the bytes speak of unsigned ones, `q + 128`, so biases are
+//! written with that shift taken out.
 
-use tendon_engine::format::{FLAG_BODY_MASK, HEADER_BYTES, MAGIC, SUBSETS, TAPS, VERSION, row};
+use tendon_engine::format::{
+    FLAG_BODY_MASK, HEADER_BYTES, MAGIC, SUBSETS, TAPS, VERSION, weight_at, weight_bytes,
+};
+
+/// An unsigned activation is a signed one plus this.
+const OFFSET: i32 = 128;
 
 /// A weighted edge of the graph: source joint and coefficient.
 pub type Edge = (u8, i16);
@@ -196,14 +204,19 @@ impl Blob {
     }
 
     fn layer(&mut self, layer: &LayerTables, inputs: usize) {
-        for weights in layer.weights.chunks(inputs) {
-            weights
-                .iter()
-                .for_each(|weight| self.bytes(&weight.to_le_bytes()));
-            let padded = self.0.len() + row(inputs) - inputs;
-            self.0.resize(padded, 0);
+        let outputs = layer.multiplier.len();
+        let start = self.0.len();
+        self.0.resize(start + weight_bytes(inputs, outputs), 0);
+        let mut sums = vec![0; outputs];
+        for (out, weights) in layer.weights.chunks(inputs).enumerate().take(outputs) {
+            for (input, weight) in weights.iter().enumerate() {
+                self.0[start + weight_at(inputs, out, input)] = weight.cast_unsigned();
+                sums[out] += i32::from(*weight);
+            }
         }
-        self.i32s(&layer.bias);
+        for (bias, sum) in layer.bias.iter().zip(sums.iter().cycle()) {
+            self.i32s(&[bias.saturating_sub(OFFSET * sum)]);
+        }
         self.i32s(&layer.multiplier);
         self.f32s(&layer.scale);
     }
@@ -226,7 +239,14 @@ impl Blob {
             .iter()
             .flatten()
             .for_each(|(_, coefficient)| self.bytes(&coefficient.to_le_bytes()));
-        self.i32s(bias);
+        for (bias, edges) in bias.iter().zip(edges) {
+            let sum: i32 = edges
+                .iter()
+                .map(|(_, coefficient)| i32::from(*coefficient))
+                .sum();
+            let out = OFFSET << u32::from(*shift).min(22);
+            self.i32s(&[bias.saturating_add(out).saturating_sub(OFFSET * sum)]);
+        }
         self.f32s(scale);
         zero.iter().for_each(|zero| self.bytes(&zero.to_le_bytes()));
         self.bytes(&[0]);

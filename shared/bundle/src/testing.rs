@@ -66,6 +66,19 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Returns the shape of the ST-GCN with ten blocks of the usual width: 16 channels at first, 256 features.
+    #[must_use]
+    pub fn usual(joints: usize, frames: usize, classes: usize) -> Self {
+        let mut shape = Self::small(joints, frames, classes);
+        for (output, _) in &mut shape.blocks {
+            *output *= 4;
+        }
+        if let Some((output, _)) = shape.blocks.last_mut() {
+            *output = 256;
+        }
+        shape
+    }
+
     /// Returns the shape of the ST-GCN with ten blocks, at a quarter of the usual width.
     #[must_use]
     pub fn small(joints: usize, frames: usize, classes: usize) -> Self {
@@ -137,6 +150,38 @@ pub fn random_tables(shape: &Shape, seed: u64) -> EncoderTables {
 #[must_use]
 pub fn random_encoder(shape: &Shape, seed: u64) -> Vec<u8> {
     random_tables(shape, seed).to_blob()
+}
+
+/// Returns the blob of [`random_tables`] with the finest multipliers that fit, as the host's quantization makes them. The values
+/// stay what they are.
+#[must_use]
+pub fn usual_encoder(shape: &Shape, seed: u64) -> Vec<u8> {
+    let mut tables = random_tables(shape, seed);
+    for block in &mut tables.blocks {
+        refine(
+            &mut block.graph_shift,
+            [&mut block.graph.multiplier, &mut Vec::new()],
+        );
+        let beside = match &mut block.residual {
+            ResidualTables::None => &mut Vec::new(),
+            ResidualTables::Identity(multipliers) => multipliers,
+            ResidualTables::Convolution(layer) => &mut layer.multiplier,
+        };
+        refine(
+            &mut block.temporal_shift,
+            [&mut block.temporal.multiplier, beside],
+        );
+    }
+    tables.to_blob()
+}
+
+fn refine(shift: &mut u8, multipliers: [&mut Vec<i32>; 2]) {
+    let largest = multipliers.iter().flat_map(|table| table.iter()).max();
+    let bits = largest.map_or(0, |largest| largest.leading_zeros().saturating_sub(1));
+    for multiplier in multipliers.into_iter().flatten() {
+        *multiplier <<= bits;
+    }
+    *shift += bits as u8;
 }
 
 fn random_block(

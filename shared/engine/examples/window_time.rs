@@ -1,7 +1,7 @@
-//! Prints the time that the encoder takes for a window of one body, trunk and tail apart, and its memory.
+//! Prints the time of one window on every path that this machine has, with the memory that it needs.
 //!
-//! `cargo run -p tendon-engine --example window_time` runs a random encoder of the usual size (width 16, 256 features,
-//! 20 joints): the time does not depend on the weights.
+//! `cargo run --release -p tendon-engine --example window_time` runs random encoders of the usual size (width 16, 256 features):
+//! the time does not depend on the weights. One thread; the fastest and the middle run of each path, the paths taking turns.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -9,59 +9,61 @@
 )]
 
 use std::time::{Duration, Instant};
-use tendon_bundle::testing::{Numbers, Shape, random_encoder};
-use tendon_engine::Encoder;
+use tendon_bundle::testing::{Numbers, Shape, usual_encoder};
+use tendon_engine::{Encoder, Path};
 use tendon_shared::pose::Presence;
 
-/// Windows that are timed; the median is printed.
-const RUNS: usize = 21;
-
-fn median(mut run: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    times[RUNS / 2]
-}
+/// Windows that are timed on each path.
+const RUNS: usize = 51;
 
 fn main() {
-    let widths = [16, 16, 16, 16, 32, 32, 32, 64, 64, 256];
-    let blocks = widths
-        .iter()
-        .enumerate()
-        .map(|(index, width)| (*width, if index == 4 || index == 7 { 2 } else { 1 }));
-    let blocks: Vec<(usize, usize)> = blocks.collect();
-    for frames in [32, 64] {
-        let blob = random_encoder(
+    for (frames, joints, bodies) in [(32, 20, 1), (64, 25, 1), (64, 25, 2)] {
+        let blob = usual_encoder(
             &Shape {
-                blocks: blocks.clone(),
-                ..Shape::small(20, frames, 10)
+                bodies,
+                ..Shape::usual(joints, frames, 60)
             },
             1,
         );
-        let encoder = Encoder::parse(&blob).unwrap();
-        let spec = *encoder.spec();
+        let encoders: Vec<Encoder<'_>> = Path::ALL
+            .into_iter()
+            .filter_map(|path| Encoder::parse(&blob).unwrap().with_path(path).ok())
+            .collect();
+        let spec = *encoders[0].spec();
         let mut numbers = Numbers::new(2);
-        let window: Vec<f32> = (0..spec.input_len()).map(|_| numbers.unit()).collect();
-        let mut arena = vec![0; encoder.arena_len()];
+        let window: Vec<f32> = (0..bodies * spec.input_len())
+            .map(|_| numbers.unit())
+            .collect();
+        let mut arena = vec![0; encoders[0].arena_len()];
         let mut logits = vec![0; spec.classes];
-        let mut features = vec![0; spec.trunk_len()];
-        let mut pooled = vec![0; spec.dim];
-        let whole = median(|| {
-            encoder
-                .run(&window, Presence::FIRST, &mut arena, &mut logits)
-                .unwrap()
-        });
-        let trunk = median(|| encoder.trunk(&window, &mut arena, &mut features).unwrap());
-        let tail = median(|| encoder.tail(&features, &mut arena, &mut pooled).unwrap());
+        let mut times = vec![Vec::new(); encoders.len()];
+        for _ in 0..RUNS {
+            for (encoder, times) in encoders.iter().zip(&mut times) {
+                let start = Instant::now();
+                encoder
+                    .run(&window, Presence(3), &mut arena, &mut logits)
+                    .unwrap();
+                times.push(start.elapsed());
+            }
+        }
         println!(
-            "T={frames}: window {whole:.2?} (trunk {trunk:.2?}, tail {tail:.2?}), blob {} bytes, arena {} bytes",
+            "T={frames} V={joints} bodies={bodies}: {} M multiplications, blob {} bytes, arena {} bytes",
+            bodies * spec.multiplications() / 1_000_000,
             blob.len(),
-            encoder.arena_len()
+            arena.len()
         );
+        for (encoder, times) in encoders.iter().zip(&mut times) {
+            times.sort();
+            let rate = |time: Duration| {
+                bodies as f64 * spec.multiplications() as f64 / time.as_secs_f64() / 1e9
+            };
+            println!(
+                "  {:12} fastest {:9.1?}, median {:9.1?}, {:6.1} GMAC/s",
+                encoder.path().name(),
+                times[0],
+                times[RUNS / 2],
+                rate(times[RUNS / 2])
+            );
+        }
     }
 }

@@ -8,11 +8,11 @@ pub(crate) struct Arena<'m> {
     /// Pooled sums, `[body, dim]`.
     pub(crate) pooled: &'m mut [i32],
     /// Scratch of one block.
-    pub(crate) scratch: &'m mut [i16],
+    pub(crate) scratch: &'m mut [u8],
     /// Activations that a block reads.
-    pub(crate) now: &'m mut [i8],
+    pub(crate) now: &'m mut [u8],
     /// Activations that a block writes.
-    pub(crate) next: &'m mut [i8],
+    pub(crate) next: &'m mut [u8],
 }
 
 impl<'m> Arena<'m> {
@@ -39,9 +39,9 @@ impl<'m> Arena<'m> {
             .ok_or(error)?;
         Ok(Self {
             pooled: bytemuck::try_cast_slice_mut(pooled).map_err(|_| error)?,
-            scratch: bytemuck::try_cast_slice_mut(scratch).map_err(|_| error)?,
-            now: bytemuck::cast_slice_mut(now),
-            next: bytemuck::cast_slice_mut(next),
+            scratch,
+            now,
+            next,
         })
     }
 

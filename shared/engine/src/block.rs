@@ -1,10 +1,11 @@
-//! One block: graph convolution, temporal convolution, residual; joint by joint, so that scratch memory stays in the cache.
+//! One block: graph convolution, temporal convolution, residual; a few joints at a time, so that scratch memory stays in the cache.
 
 use crate::adjacency::Adjacency;
 use crate::format::{PAD, SUBSETS, TAPS, row};
-use crate::kernel::{dot_rows, requantize, widen};
+use crate::job::{Beside, Convolution, Product, Rounding, Rows};
 use crate::parse::{Layer, ParseResult, Reader};
-use crate::spec::{BlockSpec, ResidualKind};
+use crate::path::Kernels;
+use crate::spec::{BATCH, BlockSpec, ResidualKind, slack};
 use crate::tables::{F32s, I32s};
 
 /// The tables of one block.
@@ -12,10 +13,10 @@ use crate::tables::{F32s, I32s};
 pub(crate) struct Block<'a> {
     pub(crate) shape: BlockSpec,
     pub(crate) adjacency: Adjacency<'a>,
-    graph_shift: u32,
+    graph_rounding: Rounding,
     pub(crate) graph: Layer<'a>,
     pub(crate) hidden_scale: F32s<'a>,
-    out_shift: u32,
+    out_rounding: Rounding,
     pub(crate) temporal: Layer<'a>,
     pub(crate) residual: Residual<'a>,
     /// Value of one step of the input.
@@ -30,34 +31,6 @@ pub(crate) enum Residual<'a> {
     None,
     Identity(I32s<'a>),
     Convolution(Layer<'a>),
-}
-
-/// One block's scratch memory, numbers of 16 bits.
-struct Scratch<'m> {
-    weights: &'m mut [i16],
-    gathered: &'m mut [i16],
-    hidden: &'m mut [i16],
-    residual: &'m mut [i16],
-}
-
-impl<'m> Scratch<'m> {
-    /// Cuts the arena's scratch region; `None` when it is too short.
-    fn cut(shape: &BlockSpec, region: &'m mut [i16]) -> Option<Self> {
-        let [weights, gathered, hidden, residual] = shape.scratch();
-        let (weights, region) = region.split_at_mut_checked(weights)?;
-        let (gathered, region) = region.split_at_mut_checked(gathered)?;
-        let (hidden, region) = region.split_at_mut_checked(hidden)?;
-        let (residual, _) = region.split_at_mut_checked(residual)?;
-        gathered.fill(0);
-        hidden.fill(-128);
-        residual.fill(0);
-        Some(Self {
-            weights,
-            gathered,
-            hidden,
-            residual,
-        })
-    }
 }
 
 impl<'a> Block<'a> {
@@ -82,13 +55,21 @@ impl<'a> Block<'a> {
             }
         };
         let out_scale = reader.scale("output scale")?;
+        let beside = match &residual {
+            Residual::None => (0, 0),
+            Residual::Identity(multipliers) => {
+                let most = multipliers.iter().map(i32::unsigned_abs).max();
+                (255, u64::from(most.unwrap_or(0)))
+            }
+            Residual::Convolution(layer) => layer.bounds(),
+        };
         Ok(Self {
             shape,
             adjacency,
-            graph_shift,
+            graph_rounding: Rounding::new(graph_shift, graph.bounds(), (0, 0)),
             graph,
             hidden_scale,
-            out_shift,
+            out_rounding: Rounding::new(out_shift, temporal.bounds(), beside),
             temporal,
             residual,
             in_scale,
@@ -99,133 +80,96 @@ impl<'a> Block<'a> {
     /// Runs the block.
     ///
     /// # Shapes
-    /// `input [joint, frame, channel]`, `out [joint, frame', channel']`
-    pub(crate) fn run(&self, input: &[i8], out: &mut [i8], region: &mut [i16]) {
-        let shape = &self.shape;
-        let Some(mut scratch) = Scratch::cut(shape, region) else {
-            return;
-        };
-        let inputs = input.chunks_exact(shape.frames * shape.input);
-        let outs = out.chunks_exact_mut(shape.frames_out * shape.output);
-        for (joint, (own, out)) in inputs.zip(outs).enumerate() {
-            self.adjacency.gather(shape, joint, input, scratch.gathered);
-            self.graph_convolution(joint, &mut scratch);
-            if let Residual::Convolution(_) = self.residual {
-                let rows = scratch.residual.chunks_exact_mut(row(shape.input));
-                for (to, from) in rows.zip(own.chunks_exact(shape.input).step_by(shape.stride)) {
-                    to.iter_mut()
-                        .zip(from)
-                        .for_each(|(to, from)| *to = i16::from(*from));
-                }
-            }
-            self.temporal_convolution(own, out, &mut scratch);
-        }
-    }
-
-    /// Turns gathered rows into hidden rows, each later frame [`PAD`] frames further.
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "frame < frames and channel < output, and hidden holds frames + 2 * PAD rows"
-    )]
-    fn graph_convolution(&self, joint: usize, scratch: &mut Scratch<'_>) {
-        let BlockSpec { output, frames, .. } = self.shape;
-        let Some(weights) = scratch.weights.get_mut(..self.graph.row) else {
-            return;
-        };
-        for (channel, row) in self.graph.weights.chunks_exact(self.graph.row).enumerate() {
-            widen(row, weights);
-            let bias = self.graph.bias.get(joint * output + channel);
-            let multiplier = i64::from(self.graph.multiplier.get(channel));
-            let hidden = &mut scratch.hidden[PAD * output + channel..];
-            dot_rows(
-                scratch.gathered,
-                self.graph.row,
-                frames,
-                weights,
-                |frame, sum| {
-                    let sum = i64::from(sum.wrapping_add(bias)).wrapping_mul(multiplier);
-                    hidden[frame * output] = i16::from(requantize(sum, self.graph_shift));
-                },
-            );
-        }
-    }
-
-    /// Turns hidden rows into the block's output; a window of nine frames is one run of memory.
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "frame < frames_out and channel < output, and out holds frames_out rows"
-    )]
-    fn temporal_convolution(&self, own: &[i8], out: &mut [i8], scratch: &mut Scratch<'_>) {
+    /// `input [joint, frame, channel]` with room after it, `out [joint, frame', channel']`, both of `joints` joints
+    pub(crate) fn run(
+        &self,
+        kernels: Kernels,
+        joints: usize,
+        input: &[u8],
+        out: &mut [u8],
+        scratch: &mut [u8],
+    ) {
         let BlockSpec {
-            input,
+            input: channels,
             output,
             stride,
+            frames,
             frames_out,
             ..
         } = self.shape;
-        let shift = self.out_shift;
-        for channel in 0..output {
-            let bias = self.temporal.bias.get(channel);
-            let multiplier = i64::from(self.temporal.multiplier.get(channel));
-            let layer = &self.temporal;
-            let Some(weights) = scratch.weights.get_mut(..layer.row) else {
-                return;
-            };
-            widen(&layer.weights[channel * layer.row..], weights);
-            let main = |sum: i32| i64::from(sum.wrapping_add(bias)).wrapping_mul(multiplier);
-            let hidden: &[i16] = scratch.hidden;
-            match &self.residual {
-                Residual::None => dot_rows(
-                    hidden,
-                    stride * output,
-                    frames_out,
-                    weights,
-                    |frame, sum| {
-                        out[frame * output + channel] = requantize(main(sum), shift);
+        let [one_gathered, one_hidden] = self.shape.scratch();
+        let Some((gathered, hidden)) = scratch.split_at_mut_checked(slack(one_gathered * BATCH))
+        else {
+            return;
+        };
+        for frames in hidden.chunks_exact_mut(one_hidden).take(BATCH) {
+            let (before, after) = frames.split_at_mut(PAD * output);
+            before.fill(0);
+            after
+                .iter_mut()
+                .rev()
+                .take(PAD * output)
+                .for_each(|a| *a = 0);
+        }
+        for first in (0..joints).step_by(BATCH) {
+            let joints = BATCH.min(joints - first);
+            let used = gathered
+                .get_mut(..joints * one_gathered)
+                .unwrap_or_default();
+            self.adjacency
+                .gather(kernels, &self.shape, first, input, used);
+            kernels.convolve(&mut Convolution {
+                joints,
+                rows: frames,
+                main: Product {
+                    rows: Rows {
+                        bytes: gathered,
+                        joint: one_gathered,
+                        stride: row(SUBSETS * channels),
                     },
-                ),
-                Residual::Identity(multipliers) => {
-                    let beside = i64::from(multipliers.get(channel));
-                    dot_rows(
-                        hidden,
-                        stride * output,
-                        frames_out,
-                        weights,
-                        |frame, sum| {
-                            let from = i64::from(own[frame * stride * input + channel]) + 128;
-                            out[frame * output + channel] =
-                                requantize(main(sum).wrapping_add(from * beside), shift);
-                        },
-                    );
-                }
-                Residual::Convolution(path) => {
-                    let mut sums = [0_i32; tendon_shared::limits::MAX_WINDOW_FRAMES];
-                    dot_rows(
-                        hidden,
-                        stride * output,
-                        frames_out,
-                        weights,
-                        |frame, sum| sums[frame] = sum,
-                    );
-                    let Some(weights) = scratch.weights.get_mut(..path.row) else {
-                        return;
-                    };
-                    widen(&path.weights[channel * path.row..], weights);
-                    let path_bias = path.bias.get(channel);
-                    let beside = i64::from(path.multiplier.get(channel));
-                    dot_rows(
-                        scratch.residual,
-                        path.row,
-                        frames_out,
-                        weights,
-                        |frame, sum| {
-                            let from = i64::from(sum.wrapping_add(path_bias)).wrapping_mul(beside);
-                            out[frame * output + channel] =
-                                requantize(main(sums[frame]).wrapping_add(from), shift);
-                        },
-                    );
-                }
-            }
+                    layer: &self.graph,
+                    bias: first * output,
+                    bias_stride: output,
+                },
+                beside: Beside::None,
+                rounding: self.graph_rounding,
+                out: hidden.get_mut(PAD * output..).unwrap_or_default(),
+                out_joint: one_hidden,
+            });
+            let own = Rows {
+                bytes: input.get(first * frames * channels..).unwrap_or_default(),
+                joint: frames * channels,
+                stride: stride * channels,
+            };
+            kernels.convolve(&mut Convolution {
+                joints,
+                rows: frames_out,
+                main: Product {
+                    rows: Rows {
+                        bytes: hidden,
+                        joint: one_hidden,
+                        stride: stride * output,
+                    },
+                    layer: &self.temporal,
+                    bias: 0,
+                    bias_stride: 0,
+                },
+                beside: match &self.residual {
+                    Residual::None => Beside::None,
+                    Residual::Identity(multipliers) => Beside::Identity(own, *multipliers),
+                    Residual::Convolution(layer) => Beside::Product(Product {
+                        rows: own,
+                        layer,
+                        bias: 0,
+                        bias_stride: 0,
+                    }),
+                },
+                rounding: self.out_rounding,
+                out: out
+                    .get_mut(first * frames_out * output..)
+                    .unwrap_or_default(),
+                out_joint: frames_out * output,
+            });
         }
     }
 }

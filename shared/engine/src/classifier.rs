@@ -1,8 +1,8 @@
 //! The mean over bodies and the linear classifier, in integers.
 
 use crate::format::MEAN_BITS;
-use crate::kernel::round_shift;
 use crate::parse::{ParseResult, Reader};
+use crate::path::round_shift;
 use crate::spec::Spec;
 use crate::tables::{I16s, I64s};
 

@@ -3,10 +3,11 @@
 use crate::arena::Arena;
 use crate::block::Block;
 use crate::classifier::Classifier;
-use crate::error::{BufferError, ParseError};
+use crate::error::{BufferError, ParseError, PathError};
 use crate::format::MAX_BLOCKS;
 use crate::input::Input;
 use crate::parse::{Header, Reader, header};
+use crate::path::{Kernels, Path};
 use crate::spec::Spec;
 use crate::tail::TailWeights;
 use tendon_shared::pose::Presence;
@@ -19,6 +20,7 @@ pub struct Encoder<'a> {
     input_scale: f32,
     blocks: heapless::Vec<Block<'a>, MAX_BLOCKS>,
     classifier: Classifier<'a>,
+    kernels: Kernels,
 }
 
 impl<'a> Encoder<'a> {
@@ -53,7 +55,23 @@ impl<'a> Encoder<'a> {
             input_scale,
             blocks,
             classifier,
+            kernels: Kernels::best(),
         })
+    }
+
+    /// Computes on `path` instead of the fastest one; the results are the same.
+    ///
+    /// # Errors
+    /// [`PathError`] when this machine or this build does not have it.
+    pub fn with_path(self, path: Path) -> Result<Self, PathError> {
+        let kernels = Kernels::new(path).ok_or(PathError { path })?;
+        Ok(Self { kernels, ..self })
+    }
+
+    /// Returns the path that the encoder computes on.
+    #[must_use]
+    pub const fn path(&self) -> Path {
+        self.kernels.path()
     }
 
     /// Returns the encoder's shape.
@@ -139,7 +157,7 @@ impl<'a> Encoder<'a> {
         self.advance(0, blocks, &mut arena);
         out.iter_mut()
             .zip(arena.now.iter())
-            .for_each(|(to, from)| *to = *from);
+            .for_each(|(to, from)| *to = signed(*from));
         Ok(())
     }
 
@@ -163,7 +181,7 @@ impl<'a> Encoder<'a> {
             .now
             .iter_mut()
             .zip(trunk)
-            .for_each(|(to, from)| *to = *from);
+            .for_each(|(to, from)| *to = unsigned(*from));
         self.advance(self.spec.trunk_blocks, self.spec.blocks, &mut arena);
         self.pool(arena.now, pooled);
         Ok(())
@@ -247,29 +265,35 @@ impl<'a> Encoder<'a> {
             .unwrap_or_default()
         {
             let shape = &block.shape;
-            let input = arena
-                .now
-                .get(..self.spec.joints * shape.frames * shape.input)
-                .unwrap_or_default();
             let out = arena
                 .next
                 .get_mut(..self.spec.joints * shape.frames_out * shape.output)
                 .unwrap_or_default();
-            block.run(input, out, arena.scratch);
+            block.run(
+                self.kernels,
+                self.spec.joints,
+                arena.now,
+                out,
+                arena.scratch,
+            );
             arena.swap();
         }
     }
 
     /// Sums over frames and joints.
-    fn pool(&self, features: &[i8], pooled: &mut [i32]) {
-        pooled.fill(0);
-        for row in features
-            .chunks_exact(self.spec.dim)
-            .take(self.spec.joints * self.spec.frames_out)
-        {
-            for (sum, value) in pooled.iter_mut().zip(row) {
-                *sum += i32::from(*value) + 128;
-            }
-        }
+    fn pool(&self, features: &[u8], pooled: &mut [i32]) {
+        let rows = self.spec.joints * self.spec.frames_out;
+        let features = features.get(..rows * self.spec.dim).unwrap_or_default();
+        self.kernels.pool(features, pooled);
     }
+}
+
+/// Returns the activation that goes out: -128 where the engine has 0.
+const fn signed(activation: u8) -> i8 {
+    (activation ^ 0x80).cast_signed()
+}
+
+/// Returns the activation that the engine computes with.
+const fn unsigned(activation: i8) -> u8 {
+    activation.cast_unsigned() ^ 0x80
 }

@@ -1,5 +1,6 @@
 //! What can go wrong: a blob that is no encoder, or buffers that do not fit it.
 
+use crate::path::Path;
 use core::fmt;
 
 /// Why a blob is refused. The blob must be made anew; nothing on the device can repair it.
@@ -90,3 +91,18 @@ impl fmt::Display for BufferError {
 }
 
 impl core::error::Error for BufferError {}
+
+/// A path was asked for that this machine or this build does not have. `Path::best` is always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathError {
+    /// The path.
+    pub path: Path,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the engine's path {} does not run here", self.path)
+    }
+}
+
+impl core::error::Error for PathError {}

@@ -23,11 +23,11 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// Quantises one body.
+    /// Quantises one body to unsigned activations.
     ///
     /// # Shapes
     /// `window [channel, frame, joint]`, `out [joint, frame, channel]`
-    pub(crate) fn quantize(&self, spec: &Spec, window: &[f32], out: &mut [i8]) {
+    pub(crate) fn quantize(&self, spec: &Spec, window: &[f32], out: &mut [u8]) {
         for (joint, rows) in out
             .chunks_exact_mut(spec.frames * spec.channels)
             .take(spec.joints)
@@ -53,13 +53,13 @@ impl<'a> Input<'a> {
         clippy::cast_possible_truncation,
         reason = "the value is between 0.5 and 255.5"
     )]
-    fn one(&self, value: f32, gain: f32, offset: f32) -> i8 {
+    fn one(&self, value: f32, gain: f32, offset: f32) -> u8 {
         let scaled = value * gain;
         let scaled = scaled + offset;
         if scaled.is_nan() {
-            return self.zero;
+            return self.zero.cast_unsigned() ^ 0x80;
         }
         let shifted = scaled.clamp(-128.0, 127.0) + 128.5;
-        (shifted as i32 - 128) as i8
+        shifted as i32 as u8
     }
 }

@@ -31,13 +31,15 @@ mod encoder;
 mod error;
 pub mod format;
 mod input;
-mod kernel;
+mod job;
 mod parse;
+mod path;
 mod spec;
 mod tables;
 mod tail;
 
 pub use encoder::Encoder;
-pub use error::{BufferError, ParseError};
+pub use error::{BufferError, ParseError, PathError};
+pub use path::Path;
 pub use spec::{BlockSpec, ResidualKind, Spec};
 pub use tail::{ClassifierWeights, TailBlock, TailWeights};

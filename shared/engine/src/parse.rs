@@ -2,8 +2,8 @@
 
 use crate::error::ParseError;
 use crate::format::{
-    BLOCK_HEADER_BYTES, FLAG_BODY_MASK, HEADER_BYTES, MAGIC, MAX_BIAS, MAX_BLOCKS, MAX_CHANNELS,
-    SUBSETS, VERSION,
+    BLOCK_HEADER_BYTES, FLAG_BODY_MASK, GROUP, HEADER_BYTES, MAGIC, MAX_BIAS, MAX_BLOCKS,
+    MAX_CHANNELS, QUAD, SUBSETS, VERSION, row, weight_at, weight_bytes,
 };
 use crate::spec::{BlockSpec, ResidualKind, Spec};
 use crate::tables::{F32s, I32s};
@@ -260,10 +260,12 @@ fn block_header(reader: &mut Reader<'_>, expected: usize, frames: usize) -> Pars
 /// A convolution's weights, biases and multipliers.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer<'a> {
-    /// `[out][row]`
+    /// `[out / 16][in / 4][16][4]`
     pub(crate) weights: &'a [u8],
-    /// Length of a row.
-    pub(crate) row: usize,
+    /// Inputs.
+    inputs: usize,
+    /// Outputs.
+    pub(crate) outputs: usize,
     /// `[.., out]`
     pub(crate) bias: I32s<'a>,
     /// `[out]`
@@ -280,28 +282,50 @@ impl<'a> Layer<'a> {
         outputs: usize,
         biases: usize,
     ) -> ParseResult<Self> {
-        let row = crate::format::row(inputs);
-        let weights = reader.take(row * outputs)?;
-        let padding = weights
-            .chunks_exact(row)
-            .all(|weights| weights.iter().skip(inputs).all(|weight| *weight == 0));
-        reader.ensure(padding, "weight padding")?;
+        let weights = reader.take(weight_bytes(inputs, outputs))?;
+        reader.ensure(padding_is_zero(weights, inputs, outputs), "weight padding")?;
         let bias = reader.bias(biases * outputs, "bias")?;
         let multiplier = reader.i32s(outputs)?;
         let scale = reader.scales(outputs, "weight scale")?;
         Ok(Self {
             weights,
-            row,
+            inputs,
+            outputs,
             bias,
             multiplier,
             scale,
         })
     }
 
+    /// Returns bounds of the absolute sums and of the absolute multipliers.
+    pub(crate) fn bounds(&self) -> (u64, u64) {
+        let most = |table: I32s<'_>| table.iter().map(i32::unsigned_abs).max().unwrap_or(0);
+        let products = (self.inputs * 255 * 128) as u64;
+        (
+            products + u64::from(most(self.bias)),
+            u64::from(most(self.multiplier)),
+        )
+    }
+
+    /// Returns the bytes of activations that one row of inputs takes.
+    pub(crate) const fn row(&self) -> usize {
+        row(self.inputs)
+    }
+
+    /// Returns the weights of output group `group`, `[in / 4][16 * 4]`.
+    pub(crate) fn group(&self, group: usize) -> &'a [[u8; GROUP * QUAD]] {
+        let bytes = self.row() * GROUP;
+        self.weights
+            .get(group * bytes..(group + 1) * bytes)
+            .unwrap_or_default()
+            .as_chunks()
+            .0
+    }
+
     /// Returns the weight of output `out` for input number `input`.
     pub(crate) fn weight(&self, out: usize, input: usize) -> i8 {
         self.weights
-            .get(out * self.row + input)
+            .get(weight_at(self.inputs, out, input))
             .map_or(0, |weight| weight.cast_signed())
     }
 
@@ -311,6 +335,24 @@ impl<'a> Layer<'a> {
             .map(|input| i32::from(self.weight(out, input)))
             .sum()
     }
+}
+
+/// Whether the weights beyond `inputs` and `outputs` are zero.
+fn padding_is_zero(weights: &[u8], inputs: usize, outputs: usize) -> bool {
+    let groups = weights.chunks_exact(row(inputs) * GROUP);
+    let beyond = outputs.div_ceil(GROUP) * GROUP - outputs;
+    let outputs_end = groups.clone().next_back().is_none_or(|last| {
+        last.chunks_exact(GROUP * QUAD).all(|quads| {
+            quads
+                .iter()
+                .rev()
+                .take(beyond * QUAD)
+                .all(|weight| *weight == 0)
+        })
+    });
+    let mut ends = groups.flat_map(|group| group.chunks_exact(QUAD).rev().take(GROUP));
+    let used = inputs - (row(inputs) - QUAD);
+    outputs_end && ends.all(|quad| quad.iter().skip(used).all(|weight| *weight == 0))
 }
 
 const _: () = assert!(

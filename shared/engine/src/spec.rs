@@ -1,6 +1,6 @@
 //! The shape of an encoder, and the memory that it needs.
 
-use crate::format::{MAX_BLOCKS, PAD, ROW, SUBSETS, TAPS, row};
+use crate::format::{MAX_BLOCKS, PAD, QUAD, SUBSETS, TAPS, row};
 
 /// How a block's input reaches its output beside the convolutions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +37,11 @@ impl BlockSpec {
         frames.saturating_sub(1) / stride + 1
     }
 
-    /// Returns the 16-bit numbers of scratch memory: weight row, graph input, hidden rows, residual rows.
-    pub(crate) const fn scratch(&self) -> [usize; 4] {
-        let widest = if SUBSETS * self.input > TAPS * self.output {
-            SUBSETS * self.input
-        } else {
-            TAPS * self.output
-        };
+    /// Returns the bytes of scratch memory for one joint: graph input, hidden rows.
+    pub(crate) const fn scratch(&self) -> [usize; 2] {
         [
-            row(widest),
             self.frames * row(SUBSETS * self.input),
-            (self.frames + 2 * PAD) * self.output + ROW,
-            self.frames_out * row(self.input),
+            (self.frames + 2 * PAD) * self.output,
         ]
     }
 }
@@ -90,6 +83,21 @@ impl Spec {
         self.shapes.get(..self.blocks).unwrap_or_default()
     }
 
+    /// Returns the multiplications of one body's convolutions.
+    #[must_use]
+    pub fn multiplications(&self) -> usize {
+        let block = |block: &BlockSpec| {
+            let graph = SUBSETS * block.input * block.output;
+            let temporal = TAPS * block.output * block.output;
+            let residual = match block.residual {
+                ResidualKind::Convolution => block.input * block.output,
+                ResidualKind::None | ResidualKind::Identity => 0,
+            };
+            block.frames * graph + block.frames_out * (temporal + residual)
+        };
+        self.joints * self.block_shapes().iter().map(block).sum::<usize>()
+    }
+
     /// Returns the length of one body's input, `[channel, frame, joint]`.
     #[must_use]
     pub const fn input_len(&self) -> usize {
@@ -107,22 +115,32 @@ impl Spec {
         let mut scratch = 0;
         let mut activation = self.input_len();
         for block in self.block_shapes() {
-            scratch = scratch.max(block.scratch().iter().sum());
+            let [gathered, hidden] = block.scratch().map(|bytes| slack(bytes * BATCH));
+            scratch = scratch.max(gathered + hidden);
             activation = activation.max(self.joints * block.frames_out * block.output);
         }
         Regions {
-            pooled: self.bodies * self.dim * 4,
-            scratch: scratch * 2,
-            activation,
+            pooled: (self.bodies * self.dim * 4).next_multiple_of(ARENA_ALIGN),
+            scratch,
+            activation: slack(activation),
         }
     }
+}
+
+/// Joints that go through a block together. More need more scratch memory and read the weights less often.
+pub(crate) const BATCH: usize = if cfg!(target_arch = "arm") { 1 } else { 4 };
+
+/// Returns the bytes of a region for `bytes` bytes of rows: a whole number of cache lines, with room to read a last row up to
+/// its next multiple of [`QUAD`].
+pub(crate) const fn slack(bytes: usize) -> usize {
+    (bytes + QUAD).next_multiple_of(ARENA_ALIGN)
 }
 
 /// The memory of an arena's regions, in bytes.
 pub(crate) struct Regions {
     /// Pooled sums, 32 bits each.
     pub(crate) pooled: usize,
-    /// Scratch of one block, 16 bits each.
+    /// Scratch of one block.
     pub(crate) scratch: usize,
     /// One of the two activation buffers.
     pub(crate) activation: usize,

@@ -17,6 +17,18 @@ impl<'a> I32s<'a> {
             .map_or(0, |bytes| i32::from_le_bytes(*bytes))
     }
 
+    /// Returns the `N` numbers from `first` on, zeros beyond the end.
+    pub(crate) fn lanes<const N: usize>(self, first: usize) -> [i32; N] {
+        let mut lanes = [0; N];
+        for (lane, bytes) in lanes
+            .iter_mut()
+            .zip(self.0.get(first..).unwrap_or_default())
+        {
+            *lane = i32::from_le_bytes(*bytes);
+        }
+        lanes
+    }
+
     /// Iterates over all numbers.
     pub(crate) fn iter(self) -> impl Iterator<Item = i32> + use<'a> {
         self.0.iter().map(|bytes| i32::from_le_bytes(*bytes))

@@ -2,7 +2,7 @@
 
 use crate::block::{Block, Residual};
 use crate::classifier::{Classifier, exp2};
-use crate::format::{MEAN_BITS, SUBSETS, TAPS};
+use crate::format::{MEAN_BITS, SUBSETS};
 use crate::spec::{BlockSpec, Spec};
 
 /// The blocks after the trunk and the classifier, dequantised on access.
@@ -133,7 +133,7 @@ impl TailBlock<'_> {
         let mut bias = i64::from(graph.bias.get(joint * shape.output + output));
         for (subset, zero) in (0..SUBSETS).zip(adjacency.zero) {
             let sum = graph.weight_sum(output, subset * shape.input, shape.input);
-            bias += i64::from(sum) * i64::from(zero.cast_signed());
+            bias += i64::from(sum) * (i64::from(zero.cast_signed()) + 128);
         }
         debug_assert!(joint < self.joints);
         bias as f32 * graph.scale.get(output)
@@ -155,12 +155,8 @@ impl TailBlock<'_> {
     /// Returns the bias of the temporal convolution.
     #[must_use]
     pub fn temporal_bias(&self, output: usize) -> f32 {
-        let Block {
-            temporal, shape, ..
-        } = self.block;
-        let sum = temporal.weight_sum(output, 0, TAPS * shape.output);
-        let bias = i64::from(temporal.bias.get(output)) - 128 * i64::from(sum);
-        bias as f32 * temporal.scale.get(output)
+        let temporal = &self.block.temporal;
+        temporal.bias.get(output) as f32 * temporal.scale.get(output)
     }
 
     /// Returns a weight of the residual convolution; zero where there is none.
@@ -178,7 +174,6 @@ impl TailBlock<'_> {
         let Residual::Convolution(path) = &self.block.residual else {
             return 0.0;
         };
-        let sum = path.weight_sum(output, 0, self.block.shape.input);
-        (i64::from(path.bias.get(output)) - 128 * i64::from(sum)) as f32 * path.scale.get(output)
+        path.bias.get(output) as f32 * path.scale.get(output)
     }
 }

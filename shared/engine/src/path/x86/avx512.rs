@@ -1,0 +1,423 @@
+//! AVX-512 with VNNI: sixteen outputs in a register, four products of each in one instruction.
+//!
+//! Activations are the unsigned operand of `vpdpbusd`, weights the signed one; the sums never saturate.
+#![allow(
+    unsafe_code,
+    reason = "loads and stores through pointers that the job's bounds were checked for"
+)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::needless_range_loop,
+    reason = "arrays of registers, whose lengths are the loops' constants"
+)]
+
+use crate::format::{GROUP, QUAD};
+use crate::job::{Beside, Convolution, Mix, Product, Rows};
+use crate::path::portable;
+use core::arch::x86_64::*;
+
+/// Bytes of one register.
+const BYTES: usize = 64;
+
+/// Sums rows of activations, see [`portable::pool`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(in crate::path) fn pool(rows: &[u8], sums: &mut [i32]) {
+    portable::pool(rows, sums);
+}
+
+/// Computes a sparse sum.
+///
+/// # Safety
+/// `job.fits()` holds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(in crate::path) unsafe fn mix(job: &mut Mix<'_>) {
+    let len = job.len();
+    let shift = _mm_cvtsi32_si128(job.shift.cast_signed());
+    for at in (0..len).step_by(BYTES) {
+        let left = len - at;
+        let mask = if left < BYTES {
+            (1_u64 << left) - 1
+        } else {
+            u64::MAX
+        };
+        // Lane i of sum k is for byte 4 * i + k: a 16-bit half of the lane holds the byte, the other a byte that the
+        // coefficient's zero half leaves out.
+        let mut sums = [_mm512_set1_epi32(job.bias); QUAD];
+        for entry in job.entries {
+            let low = _mm512_set1_epi32(i32::from(entry.coefficient.cast_unsigned()));
+            let high = _mm512_slli_epi32::<16>(low);
+            // SAFETY: `fits`: the source's `len` bytes lie inside `input`, and the mask leaves out what lies beyond.
+            let bytes = unsafe {
+                let from = job.input.as_ptr().add(entry.source * len + at);
+                _mm512_maskz_loadu_epi8(mask, from.cast())
+            };
+            let even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xff));
+            let odd = _mm512_srli_epi16::<8>(bytes);
+            sums[0] = _mm512_dpwssd_epi32(sums[0], even, low);
+            sums[1] = _mm512_dpwssd_epi32(sums[1], odd, low);
+            sums[2] = _mm512_dpwssd_epi32(sums[2], even, high);
+            sums[3] = _mm512_dpwssd_epi32(sums[3], odd, high);
+        }
+        let [a, b, c, d] = sums.map(|sum| _mm512_sra_epi32(sum, shift));
+        let packed = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+        let order = _mm512_broadcast_i32x4(_mm_setr_epi8(
+            0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
+        ));
+        let packed = _mm512_shuffle_epi8(packed, order);
+        // SAFETY: `fits` holds, and `at < len`.
+        unsafe { store_mixed(job, at, left.min(BYTES), packed) };
+    }
+}
+
+/// Stores `count` mixed activations, which stand without gaps, into the rows of `out`.
+///
+/// # Safety
+/// `job.fits()` holds and `at + count <= job.len()`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn store_mixed(job: &mut Mix<'_>, at: usize, count: usize, packed: __m512i) {
+    const PART: usize = 16;
+    let (channels, stride) = (job.channels, job.stride);
+    let (mut frame, mut channel) = (at / channels, at % channels);
+    if channels.is_multiple_of(PART) && count == BYTES {
+        let parts = [
+            _mm512_extracti32x4_epi32::<0>(packed),
+            _mm512_extracti32x4_epi32::<1>(packed),
+            _mm512_extracti32x4_epi32::<2>(packed),
+            _mm512_extracti32x4_epi32::<3>(packed),
+        ];
+        for part in parts {
+            // SAFETY: `channel + PART <= channels` as both are multiples of it, and `frame < frames`: a part of that row.
+            unsafe {
+                let to = job.out.as_mut_ptr().add(frame * stride + channel);
+                _mm_storeu_si128(to.cast(), part);
+            }
+            channel += PART;
+            if channel == channels {
+                (frame, channel) = (frame + 1, 0);
+            }
+        }
+        return;
+    }
+    let mut bytes = [0_u8; BYTES];
+    // SAFETY: 64 bytes.
+    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), packed) };
+    for byte in bytes.into_iter().take(count) {
+        if let Some(out) = job.out.get_mut(frame * stride + channel) {
+            *out = byte;
+        }
+        channel += 1;
+        if channel == channels {
+            (frame, channel) = (frame + 1, 0);
+        }
+    }
+}
+
+/// Computes a convolution.
+///
+/// # Safety
+/// `job.fits()` holds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(in crate::path) unsafe fn convolve(job: &mut Convolution<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match job.rounding.lift {
+            Some(0) => panels::<UPPER>(job),
+            Some(_) => panels::<LIFTED>(job),
+            None => panels::<WHOLE>(job),
+        }
+    }
+}
+
+/// Goes through the output groups, two at a time.
+///
+/// # Safety
+/// `job.fits()` holds, and `MODE` belongs to its rounding.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn panels<const MODE: u8>(job: &mut Convolution<'_>) {
+    let mut group = 0;
+    while group < job.groups() {
+        let pair = group + 2 <= job.groups();
+        for joint in 0..job.joints {
+            // SAFETY: the caller's promise; both groups exist.
+            unsafe {
+                if pair {
+                    let panel = Panel::<2, MODE>::new(job, group, joint);
+                    panel.rows::<8>(job);
+                } else {
+                    let panel = Panel::<1, MODE>::new(job, group, joint);
+                    panel.rows::<16>(job);
+                }
+            }
+        }
+        group += if pair { 2 } else { 1 };
+    }
+}
+
+/// The result is in the upper halves of 64-bit sums.
+const UPPER: u8 = 0;
+/// It is there when the 32-bit sums are shifted up.
+const LIFTED: u8 = 1;
+/// It may be anywhere.
+const WHOLE: u8 = 2;
+
+/// How sums become activations.
+#[derive(Clone, Copy)]
+pub(super) struct Rounding<const MODE: u8> {
+    /// Multipliers of the even lanes and of the odd ones.
+    main: [__m512i; 2],
+    beside: [__m512i; 2],
+    half: __m512i,
+    shift: __m128i,
+    lift: __m128i,
+    /// The largest sum that is not clamped.
+    limit: __m512i,
+    /// Outputs that exist.
+    mask: __mmask16,
+}
+
+impl<const MODE: u8> Rounding<MODE> {
+    /// Reads the tables of one output group.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) fn new(job: &Convolution<'_>, group: usize) -> Self {
+        let split = |lanes: [i32; GROUP]| {
+            let even = vector(&lanes);
+            [even, _mm512_srli_epi64::<32>(even)]
+        };
+        let width = (job.outputs() - group * GROUP).min(GROUP);
+        let shift = i64::from(job.rounding.shift);
+        let lift = i64::from(job.rounding.lift.unwrap_or(0));
+        Self {
+            main: split(job.main.multipliers(group)),
+            beside: split(job.beside_multipliers(group)),
+            half: _mm512_set1_epi64(1 << (shift + lift - 1)),
+            shift: _mm_cvtsi64_si128(if MODE == WHOLE {
+                shift
+            } else {
+                shift + lift - 32
+            }),
+            lift: _mm_cvtsi64_si128(lift),
+            limit: _mm512_set1_epi64(if shift < 55 {
+                (256 << shift) - 1
+            } else {
+                i64::MAX
+            }),
+            mask: ((1_u32 << width) - 1) as __mmask16,
+        }
+    }
+
+    /// Returns activations as 32-bit lanes, still to be clamped.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) fn round(&self, main: __m512i, beside: Option<__m512i>) -> __m512i {
+        let lift = |sums| match MODE {
+            LIFTED => _mm512_sll_epi32(sums, self.lift),
+            _ => sums,
+        };
+        let [mut even, mut odd] = products(lift(main), self.main);
+        even = _mm512_add_epi64(even, self.half);
+        odd = _mm512_add_epi64(odd, self.half);
+        if let Some(beside) = beside {
+            let [more_even, more_odd] = products(lift(beside), self.beside);
+            even = _mm512_add_epi64(even, more_even);
+            odd = _mm512_add_epi64(odd, more_odd);
+        }
+        if MODE != WHOLE {
+            // Only the upper halves count.
+            let upper = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
+            return _mm512_sra_epi32(upper, self.shift);
+        }
+        let [even, odd] = [even, odd].map(|sum| {
+            let sum = _mm512_max_epi64(sum, _mm512_setzero_si512());
+            _mm512_srl_epi64(_mm512_min_epi64(sum, self.limit), self.shift)
+        });
+        _mm512_or_si512(even, _mm512_slli_epi64::<32>(odd))
+    }
+
+    /// Clamps and stores one row of one group.
+    ///
+    /// # Safety
+    /// As many bytes as the group has outputs may be written at `to`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) unsafe fn store(&self, to: *mut u8, rounded: __m512i) {
+        let positive = _mm512_max_epi32(rounded, _mm512_setzero_si512());
+        // SAFETY: the caller's promise; the mask leaves out the rest.
+        unsafe { _mm512_mask_cvtusepi32_storeu_epi8(to.cast(), self.mask, positive) };
+    }
+
+    /// Loads one row of one group of activations.
+    ///
+    /// # Safety
+    /// As many bytes as the group has outputs may be read at `from`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) unsafe fn load(&self, from: *const u8) -> __m512i {
+        // SAFETY: the caller's promise; the mask leaves out the rest.
+        unsafe { _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(self.mask, from.cast())) }
+    }
+}
+
+/// Returns the 64-bit products of the even lanes and of the odd ones.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn products(sums: __m512i, [even, odd]: [__m512i; 2]) -> [__m512i; 2] {
+    [
+        _mm512_mul_epi32(sums, even),
+        _mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), odd),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn vector(lanes: &[i32; GROUP]) -> __m512i {
+    // SAFETY: 64 bytes.
+    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+}
+
+/// `N` output groups at one joint.
+struct Panel<const N: usize, const MODE: u8> {
+    group: usize,
+    joint: usize,
+    rounding: [Rounding<MODE>; N],
+}
+
+impl<const N: usize, const MODE: u8> Panel<N, MODE> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn new(job: &Convolution<'_>, group: usize, joint: usize) -> Self {
+        let mut rounding = [Rounding::new(job, group); N];
+        for (next, rounding) in rounding.iter_mut().enumerate().skip(1) {
+            *rounding = Rounding::new(job, group + next);
+        }
+        Self {
+            group,
+            joint,
+            rounding,
+        }
+    }
+
+    /// Computes all rows, `R` at a time; the last ones twice when `R` does not divide them.
+    ///
+    /// # Safety
+    /// `job.fits()` holds and the panel's groups and joint exist.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn rows<const R: usize>(&self, job: &mut Convolution<'_>) {
+        // SAFETY: the rows of each tile exist; otherwise the caller's promise.
+        unsafe {
+            if let Some(last) = job.rows.checked_sub(R) {
+                for row in (0..job.rows).step_by(R) {
+                    self.tile::<R>(job, row.min(last));
+                }
+            } else {
+                for row in 0..job.rows {
+                    self.tile::<1>(job, row);
+                }
+            }
+        }
+    }
+
+    /// Computes `R` rows.
+    ///
+    /// # Safety
+    /// `job.fits()` holds, and the panel's groups and joint and the rows exist.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn tile<const R: usize>(&self, job: &mut Convolution<'_>, row: usize) {
+        let outputs = job.outputs();
+        // SAFETY: `fits` covers the rows of all operands and of `out`, and the masks of `Rounding` the outputs of a group.
+        unsafe {
+            let out = job
+                .out
+                .as_mut_ptr()
+                .add(self.joint * job.out_joint + row * outputs + self.group * GROUP);
+            let main = self.sums::<R>(&job.main, row);
+            match &job.beside {
+                Beside::None => {
+                    for r in 0..R {
+                        for n in 0..N {
+                            let rounded = self.rounding[n].round(main[r][n], None);
+                            self.rounding[n].store(out.add(r * outputs + n * GROUP), rounded);
+                        }
+                    }
+                }
+                Beside::Identity(rows, _) => {
+                    let from = self.first(rows, row).add(self.group * GROUP);
+                    for r in 0..R {
+                        for n in 0..N {
+                            let own = self.rounding[n].load(from.add(r * rows.stride + n * GROUP));
+                            let rounded = self.rounding[n].round(main[r][n], Some(own));
+                            self.rounding[n].store(out.add(r * outputs + n * GROUP), rounded);
+                        }
+                    }
+                }
+                Beside::Product(product) => {
+                    let beside = self.sums::<R>(product, row);
+                    for r in 0..R {
+                        for n in 0..N {
+                            let rounded = self.rounding[n].round(main[r][n], Some(beside[r][n]));
+                            self.rounding[n].store(out.add(r * outputs + n * GROUP), rounded);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns where a row of the panel's joint starts.
+    ///
+    /// # Safety
+    /// The row lies inside.
+    #[inline]
+    unsafe fn first(&self, rows: &Rows<'_>, row: usize) -> *const u8 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            rows.bytes
+                .as_ptr()
+                .add(self.joint * rows.joint + row * rows.stride)
+        }
+    }
+
+    /// Returns biases plus dot products of `R` rows.
+    ///
+    /// # Safety
+    /// The rows lie inside, and the groups exist.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn sums<const R: usize>(&self, product: &Product<'_>, row: usize) -> [[__m512i; N]; R] {
+        let mut bias = [_mm512_setzero_si512(); N];
+        for (n, bias) in bias.iter_mut().enumerate() {
+            *bias = vector(&product.biases(self.joint, self.group + n));
+        }
+        let mut sums = [bias; R];
+        let stride = product.rows.stride;
+        let depth = product.layer.row() / QUAD;
+        // SAFETY: a group has `depth` times 64 bytes of weights; a row has `depth` times 4 bytes of activations.
+        unsafe {
+            let mut from = self.first(&product.rows, row);
+            let mut weights = product
+                .layer
+                .weights
+                .as_ptr()
+                .add(self.group * depth * BYTES);
+            for _ in 0..depth {
+                let mut vectors = [_mm512_setzero_si512(); N];
+                for (n, vector) in vectors.iter_mut().enumerate() {
+                    *vector = _mm512_loadu_si512(weights.add(n * depth * BYTES).cast());
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let quad = from.add(r * stride).cast::<i32>().read_unaligned();
+                    let quad = _mm512_set1_epi32(quad);
+                    for (sum, weights) in sums.iter_mut().zip(vectors) {
+                        *sum = _mm512_dpbusd_epi32(*sum, quad, weights);
+                    }
+                }
+                from = from.add(QUAD);
+                weights = weights.add(BYTES);
+            }
+        }
+        sums
+    }
+}
