@@ -3,7 +3,6 @@
 //! The modules stand in the order in which data passes through them.
 
 // Files that are whole or absent.
-pub mod atomic;
 // Devices: where tensors live.
 pub mod backend;
 // Our time beside that of PyTorch and ONNX Runtime.

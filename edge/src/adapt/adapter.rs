@@ -106,7 +106,6 @@ pub struct Adapter {
     base: Base,
     learning: burn::tensor::Device,
     base_weights: Vec<f32>,
-    base_tail: tendon_model::tail::Tail,
     /// Accuracy of the shipped tail on the source buffer, 0..=1.
     source_base: f32,
     pupils: Pupils,
@@ -142,13 +141,12 @@ impl Adapter {
         seed: u64,
     ) -> (Self, Option<StateError>) {
         let base_weights = base.model.base_weights();
-        let base_tail = base.model.tail(&base_weights);
         let classes = base.classes.len();
-        let source_base = accuracy(&base, &base_tail);
+        let source_base = accuracy(&base, base.model.base(), config.micro_batch);
         let pupils = Pupils {
             student: base_weights.clone(),
             teacher: base_weights.clone(),
-            tail: base_tail.clone(),
+            tail: base.model.base().clone(),
             optimiser: Optimiser::new(&config.student, base_weights.len()),
             updates: 0,
         };
@@ -177,7 +175,6 @@ impl Adapter {
             seed,
             base,
             base_weights,
-            base_tail,
             source_base,
             places,
         };
@@ -256,7 +253,10 @@ impl Adapter {
     /// Accuracy of base and adapted tail on the bundle's source buffer, 0..=1.
     #[must_use]
     pub fn source_accuracy(&self) -> (f32, f32) {
-        (self.source_base, accuracy(&self.base, &self.pupils.tail))
+        (
+            self.source_base,
+            accuracy(&self.base, &self.pupils.tail, self.config.micro_batch),
+        )
     }
 
     /// Takes a window that was recognised. Cheap: it is only looked at in [`Self::work`].
@@ -381,7 +381,7 @@ impl Adapter {
         let model = &self.base.model;
         self.newest_ms = self.newest_ms.max(observed.end_ms);
         let views = [&observed.weak, &strong];
-        let base = model.predict(&self.base_tail, views.into_iter());
+        let base = model.predict(model.base(), views.into_iter());
         let Some(named) = self.predict(&observed.weak) else {
             return;
         };
@@ -556,7 +556,7 @@ impl Adapter {
         self.pupils = Pupils {
             student: self.base_weights.clone(),
             teacher: self.base_weights.clone(),
-            tail: self.base_tail.clone(),
+            tail: self.base.model.base().clone(),
             optimiser: Optimiser::new(&self.config.student, self.base_weights.len()),
             updates: 0,
         };
@@ -565,13 +565,13 @@ impl Adapter {
     }
 }
 
-fn accuracy(base: &Base, tail: &tendon_model::tail::Tail) -> f32 {
-    // In parts, so that memory stays small.
+/// Share of the source buffer that `tail` names right, computed in parts so that memory stays small.
+fn accuracy(base: &Base, tail: &tendon_model::tail::Tail, part: usize) -> f32 {
     let parts = base
         .source
         .features()
-        .chunks(16)
-        .zip(base.source.labels().chunks(16));
+        .chunks(part)
+        .zip(base.source.labels().chunks(part));
     let right: usize = parts
         .map(|(features, labels)| {
             let said = base.model.predict(tail, features.iter());
@@ -592,5 +592,5 @@ pub fn distance(adapter: &Adapter) -> f32 {
     };
     let pairs = adapter.pupils.teacher.iter().zip(&adapter.base_weights);
     norm(&mut pairs.map(|(new, old)| new - old))
-        / norm(&mut flat::weights(&adapter.base_tail).into_iter()).max(1e-9)
+        / norm(&mut flat::weights(adapter.base.model.base()).into_iter()).max(1e-9)
 }

@@ -38,7 +38,7 @@ impl Prediction {
 
 /// The shape of the adaptable tail; weights come and go as flat lists.
 pub struct Model {
-    template: Tail,
+    base: Tail,
     shape: FeatureShape,
     temperature: f32,
     plain: Device,
@@ -50,7 +50,7 @@ impl Model {
     #[must_use]
     pub fn new(tail: Tail, shape: FeatureShape, temperature: f32) -> Self {
         Self {
-            template: tail,
+            base: tail,
             shape,
             temperature,
             plain: device::plain(),
@@ -64,22 +64,28 @@ impl Model {
         &self.shape
     }
 
+    /// The shipped tail, for prediction.
+    #[must_use]
+    pub fn base(&self) -> &Tail {
+        &self.base
+    }
+
     /// The shipped weights.
     #[must_use]
     pub fn base_weights(&self) -> Vec<f32> {
-        flat::weights(&self.template)
+        flat::weights(&self.base)
     }
 
     /// A tail for prediction.
     #[must_use]
     pub fn tail(&self, weights: &[f32]) -> Tail {
-        flat::with_weights(self.template.clone(), weights, &self.plain)
+        flat::with_weights(self.base.clone(), weights, &self.plain)
     }
 
     /// A tail whose weights take gradients.
     #[must_use]
     pub fn student(&self, weights: &[f32]) -> Tail {
-        flat::with_weights(self.template.clone(), weights, &self.learning)
+        flat::with_weights(self.base.clone(), weights, &self.learning)
     }
 
     /// Logits of windows by a tail made by [`Self::student`], `[window, class]`.

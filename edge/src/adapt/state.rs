@@ -11,7 +11,6 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"TENDONA1";
@@ -214,18 +213,8 @@ impl State {
     /// [`StateError::Io`]; the file is then the one from before.
     pub fn save(&self, path: &Path, shape: &FeatureShape) -> Result<(), StateError> {
         let bytes = self.to_bytes(shape)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .prefix(".adapt-")
-            .tempfile_in(folder)?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        std::fs::File::open(folder)?.sync_all()?;
-        Ok(())
+        // What a home's windows look like is nobody else's business.
+        Ok(tendon_files::write_private(path, &bytes)?)
     }
 
     /// Reads the state of bundle `base` at `path`; `None` when there is none.

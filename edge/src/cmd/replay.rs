@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "commands print")]
 
 use anyhow::Context as _;
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,7 +79,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     print(&report);
     if let Some(path) = &args.out {
-        write(path, &serde_json::to_vec_pretty(&report)?)
+        tendon_files::write(path, &serde_json::to_vec_pretty(&report)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
@@ -116,17 +116,4 @@ fn print(report: &Report) {
         "time           window {:.1} ms, update {:.0} ms (longest {:.0}), longest wait {:.0} ms",
         report.window_ms, report.update_ms.0, report.update_ms.1, report.piece_ms
     );
-}
-
-/// Writes a file that is whole or absent.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

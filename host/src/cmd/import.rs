@@ -14,7 +14,6 @@ use tendon_data::import::{ImportOptions, Imported, import};
 use tendon_data::recording::{Format, ScanOptions};
 use tendon_data::synth::{MAX_CAMERAS, SynthSpec, write_ntu, write_ucla};
 use tendon_data::verify::Verification;
-use tendon_host::atomic;
 use tendon_shared::topology::TopologyId;
 
 /// Import recordings into one file, or generate some.
@@ -275,7 +274,7 @@ fn write_files(
             _ => bail!("--write-as is ntu-skeleton or nw-ucla-json"),
         };
         if let Some((name, text)) = file {
-            atomic::write(&args.output.join(name), text.as_bytes())?;
+            tendon_files::write(&args.output.join(name), text.as_bytes())?;
             files += 1;
         }
         bar.inc(1);

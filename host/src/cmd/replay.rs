@@ -135,7 +135,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             bar.inc(1);
         }
     }
-    args.to.close(writer.finish()?)?;
+    writer.finish()?.close()?;
     bar.finish_and_clear();
     Ok(())
 }

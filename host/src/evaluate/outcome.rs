@@ -142,7 +142,7 @@ impl Outcome {
     /// The folder cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
-        crate::atomic::write(&folder.join("result.json"), &json)?;
+        tendon_files::write(&folder.join("result.json"), &json)?;
         self.page().write(&folder.join("report.html"))
     }
 

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tendon_model::container::{self, ContainerError};
 
-use crate::atomic;
 use crate::method::State;
 
 /// Version of the file's layout.
@@ -131,7 +130,7 @@ pub fn encode(position: &Position, state: &State) -> Vec<u8> {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path, position: &Position, state: &State) -> Result<(), CheckpointError> {
-    atomic::write(path, &encode(position, state)).map_err(|source| CheckpointError::Io {
+    tendon_files::write(path, &encode(position, state)).map_err(|source| CheckpointError::Io {
         path: path.to_path_buf(),
         source,
     })

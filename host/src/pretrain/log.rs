@@ -5,8 +5,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 
-use crate::atomic;
-
 /// Writes `log.jsonl`.
 pub struct Log {
     file: File,
@@ -29,7 +27,7 @@ impl Log {
                         kept.push(b'\n');
                     }
                 }
-                atomic::write(path, &kept)?;
+                tendon_files::write(path, &kept)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

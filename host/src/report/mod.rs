@@ -118,7 +118,7 @@ impl Page {
     /// # Errors
     /// The file cannot be written: check the folder's permissions and the free space.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        crate::atomic::write(path, self.html().as_bytes())
+        tendon_files::write(path, self.html().as_bytes())
     }
 
     fn push(&mut self, html: &str) -> &mut Self {

@@ -3,8 +3,8 @@
 //! Names are the module's own paths (`blocks.0.graph.weight`), so a file is readable from Python.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::nn::Linear;
@@ -200,7 +200,7 @@ pub fn save(
     classifier: Option<&Linear>,
     description: &Description,
 ) -> Result<(), WeightsError> {
-    write_atomic(path, &encode(encoder, classifier, description)).map_err(|source| {
+    tendon_files::write(path, &encode(encoder, classifier, description)).map_err(|source| {
         WeightsError::Io {
             path: path.to_path_buf(),
             source,
@@ -225,19 +225,6 @@ pub fn load(path: &Path, device: &Device) -> Result<Loaded, WeightsError> {
         });
     }
     decode(&fs::read(path).map_err(io)?, device)
-}
-
-fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 fn text(value: &impl Serialize) -> String {

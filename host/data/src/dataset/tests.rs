@@ -151,7 +151,7 @@ fn an_abandoned_set_leaves_nothing_and_keeps_the_old_one() {
 #[test]
 fn what_a_killed_import_left_is_removed_and_what_is_being_written_stays() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(".tendon-set-abandoned"), "half").unwrap();
+    std::fs::write(folder.path().join(".tendon-draft-abandoned"), "half").unwrap();
     let mut first = DatasetWriter::create(folder.path().join("first"), info()).unwrap();
     assert_eq!(files(folder.path()), 1);
     write(&folder.path().join("second"), &[moving("b", 1, 3)]).unwrap();

@@ -5,19 +5,16 @@ use super::{Recording, StoreError, StoreProblem};
 use crate::recording::{Fault, Problem, RawRecording};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
-use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
-
-/// How the names of unfinished sets begin.
-const PREFIX: &str = ".tendon-set-";
+use tendon_files::{Access, Draft};
 
 /// Writes to a temporary file beside the target; [`Self::finish`] puts it in place, dropping the writer removes it.
 #[derive(Debug)]
 pub struct DatasetWriter {
     path: PathBuf,
     info: SetInfo,
-    file: BufWriter<NamedTempFile>,
+    file: Draft,
     digest: ContentDigest,
     rows: u64,
     /// The columns up to and including `fps`, as bytes.
@@ -50,14 +47,7 @@ impl DatasetWriter {
             return Err(StoreError { path, problem });
         }
         let start = || -> std::io::Result<_> {
-            let folder = folder(&path);
-            std::fs::create_dir_all(folder)?;
-            remove_abandoned(folder)?;
-            let file = tempfile::Builder::new()
-                .prefix(PREFIX)
-                .tempfile_in(folder)?;
-            file.as_file().lock()?;
-            let mut file = BufWriter::with_capacity(1 << 20, file);
+            let mut file = Draft::create(&path, Access::Shared)?;
             file.write_all(&vec![b' '; info.reserved() as usize])?;
             Ok(file)
         };
@@ -158,55 +148,15 @@ impl DatasetWriter {
             recordings: recordings as u64,
             name_bytes: self.names.len() as u64,
         };
-        let mut file = self
-            .file
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
-        let bytes = file.stream_position()?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&self.info.header(extent, &digest))?;
-        make_readable(file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        std::fs::File::open(folder(&self.path))?.sync_all()?;
+        let bytes = self.file.stream_position()?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&self.info.header(extent, &digest))?;
+        self.file.commit()?;
         Ok(Summary {
             recordings,
             digest,
             bytes,
         })
-    }
-}
-
-/// Removes what a killed import left behind. A file that is being written is locked and stays.
-fn remove_abandoned(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            let path = entry.path();
-            if std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
-                std::fs::remove_file(path)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Temporary files are private to their owner; a finished set is an ordinary file.
-fn make_readable(file: &std::fs::File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
     }
 }
 

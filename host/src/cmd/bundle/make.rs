@@ -9,7 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::WindowSet;
-use tendon_host::atomic;
 use tendon_host::bundle::inputs::Inputs;
 use tendon_host::bundle::sign::read_key;
 use tendon_host::bundle::write::{Material, Recipe, Report, Step, make};
@@ -173,11 +172,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
     )?);
     let (bytes, report) = make(material, &recipe, &key, &|step| progress(&bar, step))?;
     bar.finish_and_clear();
-    atomic::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    tendon_files::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     print(&report, &description.classes, bytes.len());
     if let Some(path) = &args.report {
         let figures = figures(&report, &description.classes, bytes.len());
-        atomic::write(path, &serde_json::to_vec_pretty(&figures)?)
+        tendon_files::write(path, &serde_json::to_vec_pretty(&figures)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(Made {

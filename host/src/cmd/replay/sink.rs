@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::str::FromStr;
-use tempfile::NamedTempFile;
+use tendon_files::{Access, Draft};
 
 /// A place for pose lines, as the command line names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Open {
     /// A stream that takes lines as they come.
     Stream(Box<dyn Write>),
     /// A file that appears under its name only when it is whole.
-    File(BufWriter<NamedTempFile>),
+    File(Draft),
 }
 
 impl FromStr for Sink {
@@ -66,24 +66,20 @@ impl Sink {
             }
             Self::Unix(path) => Open::Stream(Box::new(BufWriter::new(UnixStream::connect(path)?))),
             Self::File(path) => {
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
-                Open::File(BufWriter::new(NamedTempFile::new_in(
-                    folder.unwrap_or(std::path::Path::new(".")),
-                )?))
+                // Poses of people at home.
+                Open::File(Draft::create(path, Access::Private)?)
             }
         })
     }
+}
 
+impl Open {
     /// Puts a file in its place.
-    pub(crate) fn close(&self, open: Open) -> io::Result<()> {
-        if let (Self::File(path), Open::File(file)) = (self, open) {
-            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)?;
+    pub(crate) fn close(self) -> io::Result<()> {
+        match self {
+            Self::File(draft) => draft.commit(),
+            Self::Stream(_) => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -133,7 +129,7 @@ mod tests {
         let mut open = sink.open().unwrap();
         open.write_all(b"line\n").unwrap();
         assert!(!path.exists());
-        sink.close(open).unwrap();
+        open.close().unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"line\n");
     }
 }

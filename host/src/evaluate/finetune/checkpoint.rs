@@ -69,7 +69,7 @@ impl Checkpoint {
         // TOML, because serde_json does not read every number back to the same bits.
         let state = toml::to_string(&self.state).map_err(io::Error::other)?;
         let metadata = BTreeMap::from([("state".to_owned(), state)]);
-        crate::atomic::write(path, &container::encode(&tensors, &metadata))
+        tendon_files::write(path, &container::encode(&tensors, &metadata))
     }
 
     /// Reads the run with this identity; nothing when there is no file, or when it belongs to another run.

@@ -153,7 +153,7 @@ fn windows_of_another_length_are_refused() {
 
 #[test]
 fn the_recipe_for_nw_ucla_parses() {
-    let text = include_str!("../../../../configs/eval/finetune-nw-ucla.toml");
+    let text = include_str!("../../../../configs/eval/finetune-small.toml");
     let config = FinetuneConfig::parse(text).unwrap();
     assert_eq!((config.epochs, config.augment.0.len()), (30, 5));
 }
