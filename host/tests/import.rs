@@ -4,38 +4,9 @@
     reason = "a test stops where something is missing"
 )]
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod support;
 
-fn tendon(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tendon"))
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn check(folder: &Path, args: &[&str], succeeds: bool, expect: &[&str]) {
-    let output = tendon(folder, args);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.success(), succeeds, "{args:?}\n{text}");
-    for words in expect {
-        assert!(
-            text.contains(words),
-            "{args:?}: {words:?} is not in\n{text}"
-        );
-    }
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
+use support::{check, files};
 
 #[test]
 fn a_generated_set_is_written_checked_and_shown() {
