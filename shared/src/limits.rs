@@ -11,8 +11,8 @@ pub const MAX_WINDOW_FRAMES: usize = 300;
 pub const MAX_CLASSES: usize = 128;
 /// Streams stacked on the encoder's channel axis.
 pub const MAX_STREAMS: usize = 3;
-/// Bytes of a class name in UTF-8.
-pub const CLASS_NAME_BYTES: usize = 48;
+/// Bytes of a class name in UTF-8; the longest of the public sets at hand has 67.
+pub const CLASS_NAME_BYTES: usize = 72;
 /// Coordinates of a joint: x, y, z.
 pub const AXES: usize = 3;
 /// Largest magnitude of a coordinate that is believed, in metres; anything beyond is read as an absent joint.

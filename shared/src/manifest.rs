@@ -25,8 +25,8 @@ pub const MAX_DIMS: usize = 5;
 pub const LICENCE_BYTES: usize = 128;
 /// Bytes of the provenance note.
 pub const PROVENANCE_BYTES: usize = 512;
-/// Bytes of the largest manifest: 128 classes with names of 48 bytes, thresholds and priors, eight tensors, two notes.
-pub const MAX_MANIFEST_BYTES: usize = 10 * 1024;
+/// Bytes of the largest manifest: 128 classes with names of 72 bytes, thresholds and priors, eight tensors, two notes.
+pub const MAX_MANIFEST_BYTES: usize = 12 * 1024;
 
 const _: () = assert!(
     MAX_CLASSES * (CLASS_NAME_BYTES + 1 + 4 + 4)

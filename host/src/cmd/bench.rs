@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.json {
         let text = serde_json::to_vec_pretty(&reports)?;
-        tendon_host::atomic::write(path, &text)
+        tendon_files::write(path, &text)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
