@@ -4,6 +4,8 @@
     reason = "functions of an instruction set are called after its detection"
 )]
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::x86::amx;
 #[cfg(target_arch = "x86_64")]
 use super::x86::avx512;
 use super::{Path, portable};
@@ -38,7 +40,7 @@ impl Kernels {
         match self.0 {
             // SAFETY: `Path::is_available` saw the instructions, and `fits` that all memory lies inside the job's slices.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512Vnni => unsafe { avx512::mix(job) },
+            Path::Avx512Vnni | Path::Amx => unsafe { avx512::mix(job) },
             _ => portable::mix(job),
         }
     }
@@ -53,6 +55,9 @@ impl Kernels {
             // SAFETY: as for `mix`.
             #[cfg(target_arch = "x86_64")]
             Path::Avx512Vnni => unsafe { avx512::convolve(job) },
+            // SAFETY: as for `mix`; a block never hands on more joints than a batch.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Path::Amx if job.joints <= crate::spec::BATCH => unsafe { amx::convolve(job) },
             _ => portable::convolve(job),
         }
     }
@@ -65,7 +70,7 @@ impl Kernels {
         match self.0 {
             // SAFETY: `Path::is_available` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512Vnni => unsafe { avx512::pool(rows, sums) },
+            Path::Avx512Vnni | Path::Amx => unsafe { avx512::pool(rows, sums) },
             _ => portable::pool(rows, sums),
         }
     }

@@ -24,11 +24,19 @@ pub enum Path {
     AvxVnni,
     /// x86-64 with AVX-512 VNNI: 8-bit dot products of 512 bits.
     Avx512Vnni,
+    /// x86-64 with AMX, under Linux: products of 8-bit tiles.
+    Amx,
 }
 
 impl Path {
     /// Every path, the fastest of a processor after the slower ones.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [
+        Self::Portable,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+        Self::Amx,
+    ];
 
     /// Whether this machine and this build have the path.
     #[must_use]
@@ -36,7 +44,7 @@ impl Path {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni => x86::detect::has(self),
+            Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni | Self::Amx => x86::detect::has(self),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -57,6 +65,7 @@ impl Path {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avxvnni",
             Self::Avx512Vnni => "avx512vnni",
+            Self::Amx => "amx",
         }
     }
 }

@@ -155,11 +155,11 @@ unsafe fn panels<const MODE: u8>(job: &mut Convolution<'_>) {
 }
 
 /// The result is in the upper halves of 64-bit sums.
-const UPPER: u8 = 0;
+pub(super) const UPPER: u8 = 0;
 /// It is there when the 32-bit sums are shifted up.
-const LIFTED: u8 = 1;
+pub(super) const LIFTED: u8 = 1;
 /// It may be anywhere.
-const WHOLE: u8 = 2;
+pub(super) const WHOLE: u8 = 2;
 
 /// How sums become activations.
 #[derive(Clone, Copy)]
