@@ -33,6 +33,21 @@ impl Mix<'_> {
         self.frames * self.channels
     }
 
+    /// Stores results `at..at + bytes.len()`, counted without gaps, into the rows of `out`.
+    pub(crate) fn scatter(&mut self, at: usize, bytes: &[u8]) {
+        let (mut frame, mut channel) = (at / self.channels, at % self.channels);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = rest.len().min(self.channels - channel);
+            let (part, after) = rest.split_at(count);
+            let to = frame * self.stride + channel;
+            let to = self.out.get_mut(to..to + count).unwrap_or_default();
+            to.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            rest = after;
+            (frame, channel) = (frame + 1, 0);
+        }
+    }
+
     /// Whether every byte that the sum reads or writes lies inside its slice.
     pub(crate) fn fits(&self) -> bool {
         let sources = self.entries.iter().map(|entry| entry.source + 1).max();

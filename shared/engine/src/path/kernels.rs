@@ -7,7 +7,7 @@
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::x86::amx;
 #[cfg(target_arch = "x86_64")]
-use super::x86::avx512;
+use super::x86::{avx2, avx512, avxvnni, ymm};
 use super::{Path, portable};
 use crate::job::{Convolution, Mix};
 
@@ -41,6 +41,8 @@ impl Kernels {
             // SAFETY: `Path::is_available` saw the instructions, and `fits` that all memory lies inside the job's slices.
             #[cfg(target_arch = "x86_64")]
             Path::Avx512Vnni | Path::Amx => unsafe { avx512::mix(job) },
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 | Path::AvxVnni => unsafe { ymm::mix(job) },
             _ => portable::mix(job),
         }
     }
@@ -58,6 +60,10 @@ impl Kernels {
             // SAFETY: as for `mix`; a block never hands on more joints than a batch.
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Path::Amx if job.joints <= crate::spec::BATCH => unsafe { amx::convolve(job) },
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => unsafe { avx2::convolve(job) },
+            #[cfg(target_arch = "x86_64")]
+            Path::AvxVnni => unsafe { avxvnni::convolve(job) },
             _ => portable::convolve(job),
         }
     }
@@ -71,6 +77,8 @@ impl Kernels {
             // SAFETY: `Path::is_available` saw the instructions.
             #[cfg(target_arch = "x86_64")]
             Path::Avx512Vnni | Path::Amx => unsafe { avx512::pool(rows, sums) },
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 | Path::AvxVnni => unsafe { ymm::pool(rows, sums) },
             _ => portable::pool(rows, sums),
         }
     }

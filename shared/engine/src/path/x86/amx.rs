@@ -11,7 +11,8 @@
     reason = "tiles have sixteen rows, and at most TILES are computed together"
 )]
 
-use super::avx512::{LIFTED, Rounding, UPPER, WHOLE};
+use super::avx512::Rounding;
+use super::{LIFTED, UPPER, WHOLE};
 use crate::format::{GROUP, QUAD};
 use crate::job::{Beside, Convolution, Product, Rows};
 use crate::spec::BATCH;

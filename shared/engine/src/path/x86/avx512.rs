@@ -11,6 +11,7 @@
     reason = "arrays of registers, whose lengths are the loops' constants"
 )]
 
+use super::{LIFTED, UPPER, WHOLE};
 use crate::format::{GROUP, QUAD};
 use crate::job::{Beside, Convolution, Mix, Product, Rows};
 use crate::path::portable;
@@ -102,15 +103,7 @@ unsafe fn store_mixed(job: &mut Mix<'_>, at: usize, count: usize, packed: __m512
     let mut bytes = [0_u8; BYTES];
     // SAFETY: 64 bytes.
     unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), packed) };
-    for byte in bytes.into_iter().take(count) {
-        if let Some(out) = job.out.get_mut(frame * stride + channel) {
-            *out = byte;
-        }
-        channel += 1;
-        if channel == channels {
-            (frame, channel) = (frame + 1, 0);
-        }
-    }
+    job.scatter(at, &bytes[..count]);
 }
 
 /// Computes a convolution.
@@ -153,13 +146,6 @@ unsafe fn panels<const MODE: u8>(job: &mut Convolution<'_>) {
         group += if pair { 2 } else { 1 };
     }
 }
-
-/// The result is in the upper halves of 64-bit sums.
-pub(super) const UPPER: u8 = 0;
-/// It is there when the 32-bit sums are shifted up.
-pub(super) const LIFTED: u8 = 1;
-/// It may be anywhere.
-pub(super) const WHOLE: u8 = 2;
 
 /// How sums become activations.
 #[derive(Clone, Copy)]
