@@ -10,8 +10,8 @@ pub struct Difference {
     pub largest: f64,
     /// The same as a share of the largest magnitude of the reference.
     pub relative: f64,
-    /// Share of rows whose largest value stands at the same place, 0..=1.
-    pub agreement: f64,
+    /// Share of rows whose largest value stands at the same place, 0..=1; nothing when rows are no logits.
+    pub agreement: Option<f64>,
 }
 
 /// Outputs that cannot be compared.
@@ -57,7 +57,7 @@ impl Difference {
         Ok(Self {
             largest,
             relative: largest / magnitude,
-            agreement: same as f64 / found.len().max(1) as f64,
+            agreement: Some(same as f64 / found.len().max(1) as f64),
         })
     }
 }
@@ -77,7 +77,7 @@ mod tests {
                 difference.relative,
                 difference.agreement
             ),
-            (3.0, 0.75, 0.5)
+            (3.0, 0.75, Some(0.5))
         );
     }
 

@@ -40,6 +40,8 @@ pub struct Windows {
     pub data: Vec<f32>,
     /// Which bodies are there.
     pub presence: Vec<Presence>,
+    /// Class of each.
+    pub labels: Vec<usize>,
 }
 
 impl Windows {
@@ -50,7 +52,7 @@ impl Windows {
     pub fn read(folder: &Path) -> Result<Self, InferError> {
         let (mut tensors, _) = container::decode(&read(folder, WINDOWS)?)?;
         let mut take = |name: &'static str| tensors.remove(name).ok_or(InferError::Missing(name));
-        let (windows, presence) = (take("windows")?, take("presence")?);
+        let (windows, presence, labels) = (take("windows")?, take("presence")?, take("labels")?);
         let bodies = windows.shape.get(1).copied().unwrap_or(1).max(1);
         let presence = presence.data.chunks_exact(bodies).map(|flags| {
             let bits = flags.iter().enumerate();
@@ -58,16 +60,17 @@ impl Windows {
         });
         Ok(Self {
             presence: presence.collect(),
+            labels: labels.data.iter().map(|label| *label as usize).collect(),
             shape: windows.shape,
             data: windows.data,
         })
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.presence.len()
     }
 
-    fn window(&self, number: usize) -> &[f32] {
+    pub(super) fn window(&self, number: usize) -> &[f32] {
         let stride = self.data.len() / self.len().max(1);
         &self.data[number * stride..(number + 1) * stride]
     }

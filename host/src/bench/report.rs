@@ -23,8 +23,19 @@ pub struct Entry {
 pub struct Case {
     /// Name in tables.
     pub name: String,
-    /// What should come out, one row a window; nothing when outputs are not compared.
-    pub reference: Option<Vec<Vec<f32>>>,
+    /// What should come out.
+    pub reference: Reference,
+}
+
+/// What outputs are compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reference {
+    /// These logits, one row a window.
+    Logits(Vec<Vec<f32>>),
+    /// The first contender's output; it has no classes.
+    First,
+    /// Outputs are not asked for.
+    Nothing,
 }
 
 /// What is compared. Ratios are those of the first entry to each other one.
@@ -72,6 +83,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Contenders that did not take part, and why.
     pub absent: Vec<(String, String)>,
+    /// What follows from the rows.
+    pub notes: Vec<String>,
 }
 
 /// A comparison that failed.
@@ -133,20 +146,11 @@ impl Bench {
             let why = absent.into_iter().map(|(_, what)| what).collect();
             return Err(BenchError::NobodyOfOurs(why));
         }
-        let mut differences = Vec::new();
-        for contender in &mut contenders {
-            for (number, case) in cases.iter().enumerate() {
-                let difference = |reference: &Vec<Vec<f32>>| {
-                    let found = contender.output(number)?;
-                    Difference::of(&found, reference).map_err(|source| BenchError::Shape {
-                        name: contender.name().to_owned(),
-                        case: case.name.clone(),
-                        source,
-                    })
-                };
-                differences.push(case.reference.as_ref().map(difference).transpose()?);
-            }
-        }
+        let differences = cases
+            .iter()
+            .enumerate()
+            .map(|(number, case)| case.differences(number, &mut contenders))
+            .collect::<Result<Vec<_>, _>>()?;
         let laps = take_turns(&mut contenders, cases.len(), plan, &mut || {
             progress(Progress::Round);
         })?;
@@ -164,7 +168,7 @@ impl Bench {
                     wall_ratio: against(&ours.wall, &own.wall),
                     cpu_ratio: against(&ours.cpu, &own.cpu),
                     laps: own,
-                    difference: differences[index * cases.len() + number],
+                    difference: differences[number][index],
                     peak_bytes: contender.peak_bytes()?,
                 });
             }
@@ -173,7 +177,43 @@ impl Bench {
             title,
             rows,
             absent,
+            notes: Vec::new(),
         })
+    }
+}
+
+impl Case {
+    /// Asks every contender for the output of this case, which has the number `number`, and compares.
+    fn differences(
+        &self,
+        number: usize,
+        contenders: &mut [Contender],
+    ) -> Result<Vec<Option<Difference>>, BenchError> {
+        let mut reference = match &self.reference {
+            Reference::Nothing => return Ok(vec![None; contenders.len()]),
+            Reference::Logits(rows) => Some(rows.clone()),
+            Reference::First => None,
+        };
+        let mut differences = Vec::new();
+        for contender in contenders {
+            let found = contender.output(number)?;
+            let Some(reference) = &reference else {
+                reference = Some(found);
+                differences.push(None);
+                continue;
+            };
+            let mut difference =
+                Difference::of(&found, reference).map_err(|source| BenchError::Shape {
+                    name: contender.name().to_owned(),
+                    case: self.name.clone(),
+                    source,
+                })?;
+            if self.reference == Reference::First {
+                difference.agreement = None;
+            }
+            differences.push(Some(difference));
+        }
+        Ok(differences)
     }
 }
 
@@ -213,7 +253,8 @@ impl Report {
                     agreement,
                 }) => (
                     format!("{largest:.1e} ({:.1e})", relative),
-                    format!("{:.1} %", 100.0 * agreement),
+                    agreement
+                        .map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
                 ),
                 None => ("-".to_owned(), "-".to_owned()),
             };
@@ -243,8 +284,29 @@ impl Report {
         for (name, what) in &self.absent {
             text.push_str(&format!("\nmissing: {name}: {what}"));
         }
+        for note in &self.notes {
+            text.push_str(&format!("\n{note}"));
+        }
         text.push('\n');
         text
+    }
+
+    /// Adds how much memory the first contender took as a share of each other's.
+    pub fn note_memory(&mut self) {
+        let Some(ours) = self
+            .rows
+            .first()
+            .map(|row| (row.name.clone(), row.peak_bytes))
+        else {
+            return;
+        };
+        for row in self.rows.iter().skip(1) {
+            let share = ours.1 as f64 / (row.peak_bytes as f64).max(1.0);
+            self.notes.push(format!(
+                "peak memory, {} / {}: {share:.2}",
+                ours.0, row.name
+            ));
+        }
     }
 }
 
@@ -267,7 +329,7 @@ mod tests {
             title: "a test".to_owned(),
             cases: vec![Case {
                 name: "one".to_owned(),
-                reference: Some(vec![vec![0.0, 2.0]]),
+                reference: Reference::Logits(vec![vec![0.0, 2.0]]),
             }],
             entries,
             plan: Plan {
@@ -302,7 +364,7 @@ mod tests {
         .unwrap();
         assert_eq!(report.rows.len(), 2);
         assert_eq!(report.rows[1].wall_ratio.unwrap().median, 0.25);
-        assert_eq!(report.rows[1].difference.unwrap().agreement, 0.0);
+        assert_eq!(report.rows[1].difference.unwrap().agreement, Some(0.0));
         let text = report.text();
         for words in [
             "0.250",

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every script and module, by name.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 7] = [
     ("peer.py", include_str!("peers/peer.py")),
     ("stgcn.py", include_str!("peers/stgcn.py")),
     ("torch_stgcn.py", include_str!("peers/torch_stgcn.py")),
     ("infer.py", include_str!("peers/infer.py")),
+    ("train.py", include_str!("peers/train.py")),
+    ("adapt.py", include_str!("peers/adapt.py")),
     ("ort.py", include_str!("peers/ort.py")),
 ];
 
@@ -36,6 +38,16 @@ pub const INFER: [Peer; 5] = [
     peer("torch.compile", "infer.py", "compiled"),
     peer("ONNX Runtime fp32", "ort.py", "float"),
     peer("ONNX Runtime int8", "ort.py", "int8"),
+];
+
+/// Peers of a training step.
+pub const TRAIN: [Peer; 1] = [peer("PyTorch eager", "train.py", "eager")];
+
+/// Peers of an adaptation step.
+pub const ADAPT: [Peer; 3] = [
+    peer("PyTorch, whole encoder", "adapt.py", "whole"),
+    peer("PyTorch, frozen trunk", "adapt.py", "frozen"),
+    peer("PyTorch, kept features", "adapt.py", "kept"),
 ];
 
 /// Writes all scripts into `folder`.
@@ -74,7 +86,8 @@ mod tests {
     #[test]
     fn every_peer_has_its_script() {
         let known: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
-        assert!(INFER.iter().all(|peer| known.contains(&peer.script)));
+        let mut peers = INFER.iter().chain(&TRAIN).chain(&ADAPT);
+        assert!(peers.all(|peer| known.contains(&peer.script)));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub const WINDOWS: &str = "windows.safetensors";
 /// The int8 engine's blob.
 pub const BLOB: &str = "encoder.int8";
 
+/// Windows for calibration, at least.
+const CALIBRATION: usize = 48;
+
 /// A network and windows.
 pub struct Subject {
     /// The encoder's shape.
@@ -83,14 +86,14 @@ pub enum SubjectError {
 }
 
 impl Subject {
-    /// Random weights and `count` generated windows to run, and as many for calibration.
+    /// Random weights and `count` generated windows to run, and others for calibration.
     ///
     /// # Errors
     /// The configuration is out of range.
     pub fn generate(config: &EncoderConfig, count: usize, seed: u64) -> Result<Self, SubjectError> {
         let device = Device::flex();
         let windows = generate_windows(config, count, 0, seed)?;
-        let calibration = generate_windows(config, count, count, seed)?;
+        let calibration = generate_windows(config, count.max(CALIBRATION), count, seed)?;
         let encoder = config.init(seed, &device)?;
         let mut model = Classifier::new(encoder, config.dim, windows.classes.len(), seed);
         model = restore(model.clone(), &stirred(collect(&model), seed))?;
@@ -179,6 +182,14 @@ impl Subject {
             tensors.insert(name.to_owned(), self.tensor(set));
             tensors.insert(presence.to_owned(), self.presence(set));
         }
+        let labels = &self.windows.labels;
+        tensors.insert(
+            "labels".to_owned(),
+            Values {
+                shape: vec![labels.len()],
+                data: labels.iter().map(|label| f32::from(*label)).collect(),
+            },
+        );
         let adjacency = Adjacency::new(self.config.topology.topology(), self.config.graph);
         tensors.insert(
             "adjacency".to_owned(),

@@ -1,6 +1,7 @@
 //! `tendon bench`: our time beside its peers'.
 
 mod clock;
+mod contests;
 mod serve;
 
 use super::output::print;
@@ -9,11 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tendon_host::bench::report::{Bench, Case, Entry, Progress, Report};
+use tendon_host::bench::report::{Bench, Entry, Progress, Report};
 use tendon_host::bench::rounds::Plan;
 use tendon_host::bench::scripts::{self, Peer};
-use tendon_host::bench::subject::{Subject, operations};
-use tendon_host::bundle::measure::float_logits;
 use tendon_model::encoder::EncoderConfig;
 use tendon_shared::topology::TopologyId;
 
@@ -34,9 +33,9 @@ pub(crate) struct Args {
     /// Rounds; in each everybody works in turn.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Calls of everybody in a round.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    times: u32,
+    /// Calls of everybody in a round [default: 10; train 1, adapt 3].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    times: Option<u32>,
     /// Windows that are gone through.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     windows: u32,
@@ -46,9 +45,12 @@ pub(crate) struct Args {
     /// Frames of a window.
     #[arg(long, default_value_t = 64)]
     frames: usize,
-    /// Bodies of a window.
-    #[arg(long, default_value_t = 2)]
-    bodies: usize,
+    /// Bodies of a window, all there [default: 2 for infer, else 1].
+    #[arg(long)]
+    bodies: Option<usize>,
+    /// Windows of a training step.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(2..=4096))]
+    batch: u16,
     /// Channels of the first blocks.
     #[arg(long, default_value_t = 16)]
     width: usize,
@@ -74,6 +76,12 @@ pub(crate) struct Args {
 enum What {
     /// One window through encoder and classifier.
     Infer,
+    /// A SkeletonCLR training step, augmentation included.
+    Train,
+    /// An adaptation step on 16 windows.
+    Adapt,
+    /// Sliding windows of one person, from raw poses.
+    Stream,
 }
 
 /// Measures one after the other, prints the tables.
@@ -81,7 +89,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut reports = Vec::new();
     for what in &args.what {
         let report = match what {
-            What::Infer => infer(args)?,
+            What::Infer => contests::infer(args)?,
+            What::Train => contests::train(args)?,
+            What::Adapt => contests::adapt(args)?,
+            What::Stream => contests::stream(args)?,
         };
         print(&report.text())?;
         reports.push(report);
@@ -95,23 +106,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl Args {
-    fn config(&self) -> anyhow::Result<EncoderConfig> {
+    fn config(&self, bodies: usize) -> anyhow::Result<EncoderConfig> {
         let topology = TopologyId::from_name(&self.topology)
             .with_context(|| format!("there is no topology {:?}", self.topology))?;
         let config = EncoderConfig {
             width: self.width,
             dim: self.dim,
-            ..EncoderConfig::small(topology, self.frames, self.bodies)
+            ..EncoderConfig::small(topology, self.frames, self.bodies.unwrap_or(bodies))
         };
         config.validate()?;
         Ok(config)
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self, times: u32) -> Plan {
+        let times = self.times.unwrap_or(times) as usize;
         Plan {
             rounds: self.rounds as usize,
-            times: self.times as usize,
-            warmup: (self.times as usize).div_ceil(2),
+            times,
+            warmup: times.div_ceil(2),
         }
     }
 
@@ -161,84 +173,21 @@ impl Folder {
     }
 }
 
+const MAKING: &str = "making the network, its windows and the int8 encoder";
+
 /// This program as a contender.
-fn ours(
-    name: &str,
-    work: &str,
-    folder: &Path,
-    threads: usize,
-    more: &[&str],
-) -> anyhow::Result<Entry> {
+fn ours(name: &str, work: &str, folder: &Path, threads: usize) -> anyhow::Result<Entry> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(program);
     command
         .args(["bench-serve", work])
         .arg(folder)
-        .args(more)
         .env("RAYON_NUM_THREADS", threads.to_string());
     Ok(Entry {
         name: name.to_owned(),
         threads,
         command,
     })
-}
-
-fn infer(args: &Args) -> anyhow::Result<Report> {
-    let config = args.config()?;
-    let folder = Folder::new(args.keep.as_deref())?;
-    let spinner = spinner("making the network, its windows and the int8 encoder");
-    let subject = Subject::generate(&config, args.windows as usize, args.seed)?;
-    subject.write(folder.path())?;
-    let (network, inputs) = (subject.folded()?, subject.inputs()?);
-    let all: Vec<usize> = (0..inputs.len()).collect();
-    let classes = network.classes();
-    let rows = |logits: Vec<f32>| logits.chunks_exact(classes).map(<[f32]>::to_vec).collect();
-    let whole = float_logits(&network, &inputs, &all, &|| {});
-    let mut cases = vec![Case {
-        name: format!("{} bodies", config.bodies),
-        reference: Some(rows(whole)),
-    }];
-    if config.bodies > 1 {
-        let first = all.iter().flat_map(|&number| {
-            let first: Vec<usize> = inputs.bodies(number).into_iter().take(1).collect();
-            network.logits(inputs.window(number), &first)
-        });
-        cases.push(Case {
-            name: "1 body present".to_owned(),
-            reference: Some(rows(first.collect())),
-        });
-    }
-    spinner.finish_and_clear();
-    let threads = usize::from(args.threads);
-    let mut entries = vec![
-        ours("tendon int8", "infer-int8", folder.path(), 1, &[])?,
-        ours("tendon float", "infer-float", folder.path(), threads, &[])?,
-    ];
-    entries.extend(args.peers(&scripts::INFER, folder.path())?);
-    let title = format!(
-        "inference, batch 1: {}, {:.0} MFLOP a body",
-        describe(&config),
-        operations(&config) / 1e6
-    );
-    let bench = Bench {
-        title,
-        cases,
-        entries,
-        plan: args.plan(),
-    };
-    measure(bench)
-}
-
-/// The network in words.
-fn describe(config: &EncoderConfig) -> String {
-    format!(
-        "width {}, {} features, {} frames, {} joints, {} bodies",
-        config.width,
-        config.dim,
-        config.frames,
-        config.joints(),
-        config.bodies
-    )
 }
 
 /// Runs a comparison behind a progress bar.

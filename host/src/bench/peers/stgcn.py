@@ -14,26 +14,12 @@ TAPS = 9
 EPSILON = 1e-5
 
 
-class Network:
-    """Weights as written by `tendon bench`, and its windows."""
+class Weights:
+    """Weights by their names in Tendon's files, and the graph that they belong to."""
 
-    def __init__(self, folder):
-        self.weights, metadata = read_tensors(f"{folder}/classifier.safetensors")
-        self.config = json.loads(metadata["config"])
-        inputs, _ = read_tensors(f"{folder}/windows.safetensors")
-        self.adjacency = inputs["adjacency"]
-        self.windows = self.rows(inputs["windows"], inputs["presence"])
-        self.calibration = self.rows(inputs["calibration"], inputs["calibration_presence"])
+    def __init__(self, weights, adjacency):
+        self.weights, self.adjacency = weights, adjacency
         self.strides = [2 if block in (4, 7) else 1 for block in range(BLOCKS)]
-
-    def rows(self, windows, presence):
-        """The bodies of each window that count: what is absent is given to no peer, as Tendon skips it too."""
-        keep = presence > 0 if self.config["body_mask"] else presence >= 0
-        return [numpy.ascontiguousarray(window[bodies]) for window, bodies in zip(windows, keep)]
-
-    def case(self, number):
-        """Inputs of a case: 0 is the windows as they are, 1 their first body alone."""
-        return self.windows if number == 0 else [window[:1] for window in self.windows]
 
     def get(self, block, name):
         return self.weights[f"blocks.{block}.{name}"]
@@ -43,6 +29,28 @@ class Network:
         gamma, beta, mean, var = (self.weights[f"{name}.{part}"] for part in ("gamma", "beta", "mean", "var"))
         scale = gamma / numpy.sqrt(var.astype(numpy.float64) + EPSILON)
         return scale.astype(numpy.float32), (beta - mean * scale).astype(numpy.float32)
+
+
+class Network(Weights):
+    """The classifier as written by `tendon bench`, and its windows."""
+
+    def __init__(self, folder):
+        weights, metadata = read_tensors(f"{folder}/classifier.safetensors")
+        inputs, _ = read_tensors(f"{folder}/windows.safetensors")
+        super().__init__(weights, inputs["adjacency"])
+        self.config = json.loads(metadata["config"])
+        self.labels = inputs["labels"].astype("int64")
+        self.windows = self.rows(inputs["windows"], inputs["presence"])
+        self.calibration = self.rows(inputs["calibration"], inputs["calibration_presence"])
+
+    def rows(self, windows, presence):
+        """The bodies of each window that count: what is absent is given to no peer, as Tendon skips it too."""
+        keep = presence > 0 if self.config["body_mask"] else presence >= 0
+        return [numpy.ascontiguousarray(window[bodies]) for window, bodies in zip(windows, keep)]
+
+    def case(self, number):
+        """Inputs of a case: 0 is the windows as they are, 1 their first body alone."""
+        return self.windows if number == 0 else [window[:1] for window in self.windows]
 
 
 class FoldedBlock:

@@ -51,28 +51,45 @@ class Block(nn.Module):
         return torch.relu(self.temporal(y) + beside)
 
 
-class Eager(nn.Module):
-    """The network of the public code (ST-GCN as in CrosSCLR, AimCLR, SkeleMixCLR and CMCS)."""
+class Encoder(nn.Module):
+    """The encoder of the public code (ST-GCN as in CrosSCLR, AimCLR, SkeleMixCLR and CMCS)."""
 
-    def __init__(self, network):
+    def __init__(self, weights):
         super().__init__()
-        self.register_buffer("adjacency", torch.from_numpy(network.adjacency))
-        self.input_norm = batch_norm(network, "input_norm", nn.BatchNorm1d)
-        self.blocks = nn.ModuleList(Block(network, number) for number in range(BLOCKS))
-        self.classifier = classifier(network)
+        self.register_buffer("adjacency", torch.from_numpy(weights.adjacency))
+        self.input_norm = batch_norm(weights, "input_norm", nn.BatchNorm1d)
+        self.blocks = nn.ModuleList(Block(weights, number) for number in range(BLOCKS))
 
-    def embed(self, x):
-        """`[row, channel, frame, joint] -> [row, dim]`"""
+    def trunk(self, x, blocks):
+        """The first blocks, `[row, channel, frame, joint] -> [row, channel', frame', joint]`."""
         rows, channels, frames, joints = x.shape
         x = x.permute(0, 3, 1, 2).reshape(rows, joints * channels, frames)
         x = self.input_norm(x).view(rows, joints, channels, frames).permute(0, 2, 3, 1).contiguous()
-        for block in self.blocks:
+        for block in self.blocks[:blocks]:
+            x = block(x, self.adjacency)
+        return x
+
+    def tail(self, x, blocks):
+        """The other blocks and the mean over frames and joints: `-> [row, dim]`."""
+        for block in self.blocks[blocks:]:
             x = block(x, self.adjacency)
         return x.mean(dim=(2, 3))
 
     def forward(self, x):
+        return self.tail(self.trunk(x, BLOCKS), BLOCKS)
+
+
+class Eager(nn.Module):
+    """Encoder and classifier."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.encoder = Encoder(network)
+        self.classifier = classifier(network)
+
+    def forward(self, x):
         """All rows are bodies of one window: `[row, channel, frame, joint] -> [class]`."""
-        return self.classifier(self.embed(x).mean(dim=0))
+        return self.classifier(self.encoder(x).mean(dim=0))
 
 
 class Folded(nn.Module):

@@ -3,9 +3,12 @@
 use super::clock::Process;
 use std::path::PathBuf;
 use std::time::Instant;
+use tendon_host::bench::adapt::Adapt;
 use tendon_host::bench::infer::{Float, Int8, read};
 use tendon_host::bench::serve::{Work, serve};
+use tendon_host::bench::stream::Stream;
 use tendon_host::bench::subject::BLOB;
+use tendon_host::bench::train::Train;
 
 /// Answer the questions of `tendon bench`; for its own use.
 #[derive(clap::Args)]
@@ -23,6 +26,12 @@ enum Which {
     InferInt8,
     /// The float network.
     InferFloat,
+    /// A training step.
+    Train,
+    /// An adaptation step.
+    Adapt,
+    /// A window of a stream.
+    Stream,
 }
 
 /// Answers until the questions end.
@@ -34,6 +43,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Box::new(Int8::new(&args.folder, &blob)?)
         }
         Which::InferFloat => Box::new(Float::new(&args.folder)?),
+        Which::Train => Box::new(Train::new(&args.folder).map_err(anyhow::Error::msg)?),
+        Which::Adapt => Box::new(Adapt::new(&args.folder)?),
+        Which::Stream => {
+            blob = read(&args.folder, BLOB)?;
+            Box::new(Stream::new(&args.folder, &blob)?)
+        }
     };
     let meter = Process(Instant::now());
     let (questions, answers) = (std::io::stdin().lock(), std::io::stdout().lock());

@@ -1,0 +1,175 @@
+//! An adaptation step as a device makes it: the float tail on kept trunk features, micro-batches, clipping, SGD, mean teacher.
+//!
+//! The same step as `tendon-edge`'s, built from the same tail; only the replay of source windows is left out, here and at the peers.
+
+use super::infer::{InferError, Windows, read};
+use super::serve::Work;
+use super::subject::BLOB;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::path::Path;
+use tendon_engine::Encoder;
+use tendon_model::parameters::{Named, collect, collect_gradients, restore};
+use tendon_model::tail::Tail;
+
+/// Windows whose gradient is computed at once (the device's default).
+const MICRO_BATCH: usize = 8;
+/// The device's rule: SGD with momentum, a limited gradient, a teacher that follows.
+const LEARNING_RATE: f32 = 1e-3;
+const MOMENTUM: f32 = 0.9;
+const CLIP_NORM: f64 = 1.0;
+const DECAY: f32 = 0.95;
+
+/// Our adaptation step.
+pub struct Adapt {
+    student: Tail,
+    teacher: Tail,
+    weights: Named,
+    averaged: Named,
+    velocity: Named,
+    /// `[window, joint, frame, channel]`
+    features: Vec<i8>,
+    /// Joints, frames and channels of the features.
+    shape: [usize; 3],
+    labels: Vec<usize>,
+    classes: usize,
+    device: Device,
+}
+
+impl Adapt {
+    /// The tail of the subject in `folder`, on the trunk features of its windows, of which each has one body.
+    ///
+    /// # Errors
+    /// The folder holds no subject.
+    pub fn new(folder: &Path) -> Result<Self, InferError> {
+        let blob = read(folder, BLOB)?;
+        let encoder = Encoder::parse(&blob).map_err(InferError::Blob)?;
+        let windows = Windows::read(folder)?;
+        let spec = *encoder.spec();
+        let mut features = vec![0; windows.len() * spec.trunk_len()];
+        let mut arena = vec![0; encoder.arena_len()];
+        for (number, features) in features.chunks_exact_mut(spec.trunk_len()).enumerate() {
+            let body = &windows.window(number)[..spec.input_len()];
+            encoder
+                .trunk(body, &mut arena, features)
+                .map_err(|_| InferError::Missing("windows of the encoder's size"))?;
+        }
+        let device = Device::flex().autodiff();
+        let student = Tail::new(&encoder.tail_weights(), &device);
+        let teacher = Tail::new(&encoder.tail_weights(), &Device::flex());
+        let weights = collect(&student);
+        let mut velocity = weights.clone();
+        for values in velocity.values_mut() {
+            values.data.fill(0.0);
+        }
+        Ok(Self {
+            student,
+            teacher,
+            averaged: weights.clone(),
+            weights,
+            velocity,
+            features,
+            shape: [spec.joints, spec.trunk_frames, spec.trunk_channels],
+            labels: windows.labels,
+            classes: spec.classes,
+            device,
+        })
+    }
+
+    fn logits(&self, tail: &Tail, windows: std::ops::Range<usize>, device: &Device) -> Tensor<2> {
+        let [joints, frames, channels] = self.shape;
+        let stride = joints * frames * channels;
+        let features = &self.features[windows.start * stride..windows.end * stride];
+        let shape = [windows.len(), joints, frames, channels];
+        tail.classify(tail.features(tail.dequantize(features, shape, device)))
+    }
+
+    /// The mean gradient over all windows, added up over micro-batches.
+    fn gradient(&self) -> Named {
+        let count = self.labels.len();
+        let mut sum = Named::new();
+        for start in (0..count).step_by(MICRO_BATCH) {
+            let windows = start..count.min(start + MICRO_BATCH);
+            let mut targets = vec![0.0; windows.len() * self.classes];
+            for (row, label) in self.labels[windows.clone()].iter().enumerate() {
+                targets[row * self.classes + label] = 1.0 / count as f32;
+            }
+            let shape = [windows.len(), self.classes];
+            let targets = Tensor::<2>::from_data(TensorData::new(targets, shape), &self.device);
+            let logits = self.logits(&self.student, windows, &self.device);
+            let loss = (log_softmax(logits, 1) * targets).sum().neg();
+            let part = collect_gradients(&self.student, &loss.backward());
+            if sum.is_empty() {
+                sum = part;
+                continue;
+            }
+            for (name, values) in part {
+                if let Some(sum) = sum.get_mut(&name) {
+                    add(&mut sum.data, &values.data);
+                }
+            }
+        }
+        sum
+    }
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+}
+
+impl Work for Adapt {
+    fn about(&self) -> String {
+        format!(
+            "tail of {} weights in Burn, micro-batches of {MICRO_BATCH}; trunk features from the int8 engine, computed once",
+            self.weights
+                .values()
+                .map(|values| values.data.len())
+                .sum::<usize>()
+        )
+    }
+
+    fn step(&mut self, _: usize, _: usize) -> Result<(), String> {
+        let gradient = self.gradient();
+        let square: f64 = gradient
+            .values()
+            .flat_map(|values| &values.data)
+            .map(|value| f64::from(*value).powi(2))
+            .sum();
+        let shorten = (CLIP_NORM / square.sqrt().max(CLIP_NORM)) as f32;
+        for (name, gradient) in &gradient {
+            let parts = (
+                self.weights.get_mut(name),
+                self.velocity.get_mut(name),
+                self.averaged.get_mut(name),
+            );
+            let (Some(weights), Some(velocity), Some(averaged)) = parts else {
+                return Err(format!("a gradient of the unknown weight {name}"));
+            };
+            let moved = weights.data.iter_mut().zip(&mut velocity.data);
+            for (((weight, velocity), average), gradient) in
+                moved.zip(&mut averaged.data).zip(&gradient.data)
+            {
+                *velocity = MOMENTUM * *velocity + gradient * shorten;
+                *weight -= LEARNING_RATE * *velocity;
+                *average = DECAY * *average + (1.0 - DECAY) * *weight;
+            }
+        }
+        let fail = |error: tendon_model::parameters::RestoreError| error.to_string();
+        self.student = restore(self.student.clone(), &self.weights).map_err(fail)?;
+        self.teacher = restore(self.teacher.clone(), &self.averaged).map_err(fail)?;
+        Ok(())
+    }
+
+    fn output(&mut self, _: usize) -> Result<Vec<Vec<f32>>, String> {
+        let all = 0..self.labels.len();
+        let logits = self.logits(&self.teacher, all, &Device::flex());
+        let logits: Vec<f32> = logits
+            .into_data()
+            .try_to_vec()
+            .map_err(|error| format!("{error:?}"))?;
+        Ok(logits
+            .chunks_exact(self.classes)
+            .map(<[f32]>::to_vec)
+            .collect())
+    }
+}

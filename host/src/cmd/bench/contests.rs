@@ -1,0 +1,175 @@
+//! What each comparison puts side by side.
+
+use super::{Args, Folder, MAKING, measure, ours, spinner};
+use tendon_host::bench::report::{Bench, Case, Reference, Report, Row};
+use tendon_host::bench::rounds::median;
+use tendon_host::bench::scripts;
+use tendon_host::bench::stream;
+use tendon_host::bench::subject::{Subject, SubjectError, operations};
+use tendon_host::bench::train::TrainSpec;
+use tendon_host::bundle::measure::float_logits;
+use tendon_model::encoder::EncoderConfig;
+
+/// One window through encoder and classifier.
+pub(super) fn infer(args: &Args) -> anyhow::Result<Report> {
+    let config = args.config(2)?;
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spinner = spinner(MAKING);
+    let subject = Subject::generate(&config, args.windows as usize, args.seed)?;
+    subject.write(folder.path())?;
+    let (network, inputs) = (subject.folded()?, subject.inputs()?);
+    let all: Vec<usize> = (0..inputs.len()).collect();
+    let classes = network.classes();
+    let rows = |logits: Vec<f32>| logits.chunks_exact(classes).map(<[f32]>::to_vec).collect();
+    let whole = float_logits(&network, &inputs, &all, &|| {});
+    let mut cases = vec![Case {
+        name: format!("{} bodies", config.bodies),
+        reference: Reference::Logits(rows(whole)),
+    }];
+    if config.bodies > 1 {
+        let first = all.iter().flat_map(|&number| {
+            let first: Vec<usize> = inputs.bodies(number).into_iter().take(1).collect();
+            network.logits(inputs.window(number), &first)
+        });
+        cases.push(Case {
+            name: "1 body present".to_owned(),
+            reference: Reference::Logits(rows(first.collect())),
+        });
+    }
+    spinner.finish_and_clear();
+    let threads = usize::from(args.threads);
+    let mut entries = vec![
+        ours("tendon int8", "infer-int8", folder.path(), 1)?,
+        ours("tendon float", "infer-float", folder.path(), threads)?,
+    ];
+    entries.extend(args.peers(&scripts::INFER, folder.path())?);
+    let title = format!(
+        "inference, batch 1: {}, {:.0} MFLOP a body",
+        describe(&config),
+        operations(&config) / 1e6
+    );
+    let bench = Bench {
+        title,
+        cases,
+        entries,
+        plan: args.plan(10),
+    };
+    measure(bench)
+}
+
+/// A SkeletonCLR training step.
+pub(super) fn train(args: &Args) -> anyhow::Result<Report> {
+    let config = args.config(1)?;
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spec = TrainSpec::new(config.clone(), usize::from(args.batch), args.seed);
+    spec.write(folder.path())?;
+    let threads = usize::from(args.threads);
+    let mut entries = vec![ours("tendon", "train", folder.path(), threads)?];
+    entries.extend(args.peers(&scripts::TRAIN, folder.path())?);
+    let mut report = measure(Bench {
+        title: format!(
+            "training step, SkeletonCLR, batch {}: {}",
+            spec.batch,
+            describe(&config)
+        ),
+        cases: vec![Case {
+            name: format!("batch {}", spec.batch),
+            reference: Reference::First,
+        }],
+        entries,
+        plan: args.plan(1),
+    })?;
+    report.note_memory();
+    Ok(report)
+}
+
+/// Windows of an adaptation step.
+const ADAPT_WINDOWS: usize = 16;
+
+/// An adaptation step.
+pub(super) fn adapt(args: &Args) -> anyhow::Result<Report> {
+    let config = args.config(1)?;
+    anyhow::ensure!(
+        config.bodies == 1,
+        "a device adapts on windows of one body; leave out --bodies"
+    );
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spinner = spinner(MAKING);
+    let subject = Subject::generate(&config, ADAPT_WINDOWS, args.seed)?;
+    subject.write(folder.path())?;
+    let reference = reference(&subject)?;
+    spinner.finish_and_clear();
+    let threads = usize::from(args.threads);
+    let mut entries = vec![ours("tendon, tail", "adapt", folder.path(), threads)?];
+    entries.extend(args.peers(&scripts::ADAPT, folder.path())?);
+    let mut report = measure(Bench {
+        title: format!(
+            "adaptation step, {ADAPT_WINDOWS} windows: {}",
+            describe(&config)
+        ),
+        cases: vec![Case {
+            name: format!("{ADAPT_WINDOWS} windows"),
+            reference,
+        }],
+        entries,
+        plan: args.plan(3),
+    })?;
+    report.note_memory();
+    Ok(report)
+}
+
+/// Sliding windows of one person.
+pub(super) fn stream(args: &Args) -> anyhow::Result<Report> {
+    let config = args.config(1)?;
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spinner = spinner(MAKING);
+    let count = args.windows as usize;
+    let mut subject = Subject::generate(&config, count, args.seed)?;
+    stream::write(&mut subject, count, args.seed, folder.path())?;
+    subject.write(folder.path())?;
+    let reference = reference(&subject)?;
+    spinner.finish_and_clear();
+    let mut entries = vec![ours("tendon int8", "stream", folder.path(), 1)?];
+    entries.extend(args.peers(&scripts::INFER, folder.path())?);
+    let mut report = measure(Bench {
+        title: format!(
+            "sliding windows at {} fps, one every {} frames: {}; peers get windows that are normalised already",
+            stream::RATE,
+            stream::STRIDE,
+            describe(&config)
+        ),
+        cases: vec![Case {
+            name: "window".to_owned(),
+            reference,
+        }],
+        entries,
+        plan: args.plan(10),
+    })?;
+    let persons = |row: &Row| {
+        let persons = stream::persons(median(&row.laps.cpu));
+        format!("persons before one core, {}: {persons:.1}", row.name)
+    };
+    report.notes = report.rows.iter().map(persons).collect();
+    Ok(report)
+}
+
+/// The logits of the float network for every window.
+fn reference(subject: &Subject) -> Result<Reference, SubjectError> {
+    let (network, inputs) = (subject.folded()?, subject.inputs()?);
+    let all: Vec<usize> = (0..inputs.len()).collect();
+    let logits = float_logits(&network, &inputs, &all, &|| {});
+    let rows = logits.chunks_exact(network.classes());
+    Ok(Reference::Logits(rows.map(<[f32]>::to_vec).collect()))
+}
+
+/// The network in words.
+fn describe(config: &EncoderConfig) -> String {
+    format!(
+        "width {}, {} features, {} frames, {} joints, {} bodies",
+        config.width,
+        config.dim,
+        config.frames,
+        config.joints(),
+        config.bodies
+    )
+}
