@@ -34,6 +34,7 @@ impl Mix<'_> {
     }
 
     /// Stores results `at..at + bytes.len()`, counted without gaps, into the rows of `out`.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn scatter(&mut self, at: usize, bytes: &[u8]) {
         let (mut frame, mut channel) = (at / self.channels, at % self.channels);
         let mut rest = bytes;

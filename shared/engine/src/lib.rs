@@ -23,6 +23,9 @@
     )
 )]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 mod adjacency;
 mod arena;
 mod block;

@@ -4,6 +4,10 @@
     reason = "functions of an instruction set are called after its detection"
 )]
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64::{neon, sdot};
+#[cfg(armv7e)]
+use super::smlad;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::x86::amx;
 #[cfg(target_arch = "x86_64")]
@@ -43,6 +47,8 @@ impl Kernels {
             Path::Avx512Vnni | Path::Amx => unsafe { avx512::mix(job) },
             #[cfg(target_arch = "x86_64")]
             Path::Avx2 | Path::AvxVnni => unsafe { ymm::mix(job) },
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon | Path::NeonDot => unsafe { neon::mix(job) },
             _ => portable::mix(job),
         }
     }
@@ -64,6 +70,12 @@ impl Kernels {
             Path::Avx2 => unsafe { avx2::convolve(job) },
             #[cfg(target_arch = "x86_64")]
             Path::AvxVnni => unsafe { avxvnni::convolve(job) },
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon => unsafe { neon::convolve(job) },
+            #[cfg(target_arch = "aarch64")]
+            Path::NeonDot => unsafe { sdot::convolve(job) },
+            #[cfg(armv7e)]
+            Path::Smlad => smlad::convolve(job),
             _ => portable::convolve(job),
         }
     }

@@ -2,8 +2,12 @@
 //!
 //! [`Path`] names them, [`Kernels`] proves that one of them runs here. Unsafe code is in the files of the instruction sets only.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod kernels;
 mod portable;
+#[cfg(armv7e)]
+mod smlad;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -26,16 +30,26 @@ pub enum Path {
     Avx512Vnni,
     /// x86-64 with AMX, under Linux: products of 8-bit tiles.
     Amx,
+    /// 64-bit ARM: 8-bit products, added in pairs.
+    Neon,
+    /// 64-bit ARM with the dot products of ARMv8.2. Seen at run time with the feature `std`, otherwise taken from the build's
+    /// target features.
+    NeonDot,
+    /// 32-bit ARM with DSP instructions, such as Cortex-M4 and M7: two 16-bit products at once.
+    Smlad,
 }
 
 impl Path {
     /// Every path, the fastest of a processor after the slower ones.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Portable,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
         Self::Amx,
+        Self::Neon,
+        Self::NeonDot,
+        Self::Smlad,
     ];
 
     /// Whether this machine and this build have the path.
@@ -45,7 +59,12 @@ impl Path {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni | Self::Amx => x86::detect::has(self),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => aarch64::has_dot_product(),
+            #[cfg(armv7e)]
+            Self::Smlad => true,
             _ => false,
         }
     }
@@ -66,6 +85,9 @@ impl Path {
             Self::AvxVnni => "avxvnni",
             Self::Avx512Vnni => "avx512vnni",
             Self::Amx => "amx",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon-dot",
+            Self::Smlad => "smlad",
         }
     }
 }

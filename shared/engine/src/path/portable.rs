@@ -58,13 +58,22 @@ fn add(sums: &mut [i32], from: &[u8], coefficient: i32) {
 }
 
 /// Rows that share a pass over the weights.
-const TILE: usize = 8;
+pub(super) const TILE: usize = 8;
 
 /// The sums of some rows for one group of outputs.
-type Sums = [[i32; GROUP]; TILE];
+pub(super) type Sums = [[i32; GROUP]; TILE];
 
 /// Computes a convolution.
 pub(super) fn convolve(job: &mut Convolution<'_>) {
+    convolve_with(job, sums);
+}
+
+/// Computes a convolution with another function for the sums of `product, rows, joint, row, group`.
+#[inline]
+pub(super) fn convolve_with(
+    job: &mut Convolution<'_>,
+    sums: impl Fn(&Product<'_>, usize, usize, usize, usize) -> Sums,
+) {
     let outputs = job.outputs();
     for group in 0..job.groups() {
         let first = group * GROUP;
@@ -104,7 +113,12 @@ fn product((sum, multiplier): (&i32, &i32)) -> i64 {
 
 /// Returns the bytes of `TILE` rows from `row` on; rows beyond the last repeat it.
 #[inline]
-fn tile<'j>(rows: &Rows<'j>, count: usize, joint: usize, row: usize) -> [&'j [u8]; TILE] {
+pub(super) fn tile<'j>(
+    rows: &Rows<'j>,
+    count: usize,
+    joint: usize,
+    row: usize,
+) -> [&'j [u8]; TILE] {
     core::array::from_fn(|next| {
         let row = (row + next).min(count - 1);
         rows.bytes
