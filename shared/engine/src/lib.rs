@@ -4,7 +4,11 @@
 //! [`Encoder::arena_len`] bytes from the caller. The network is the ST-GCN of Yan et al. 2018 in its narrow form, with BatchNorm
 //! and edge importance folded by the host. The only floating point is the quantisation of the input window.
 //!
-//! What is absent: allocation, I/O, threads, clocks, and any panic on hostile bytes. Windows come from `tendon-shared`'s
+//! The loops exist once in plain Rust and once for each instruction set ([`Path`]); all give the same bytes, and the fastest that the
+//! machine has is taken unless a caller asks for another. The feature `std` only serves to see optional instructions of 64-bit ARM.
+//!
+//! What is absent: allocation, I/O (but for the request that Linux wants before AMX is used), threads, clocks, and any panic on
+//! hostile bytes. Windows come from `tendon-shared`'s
 //! `normalize` and `stack`; logits go to the device's decision, trunk features to its adaptation.
 
 #![no_std]
