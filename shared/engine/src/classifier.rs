@@ -5,6 +5,10 @@ use crate::parse::{ParseResult, Reader};
 use crate::path::round_shift;
 use crate::spec::Spec;
 use crate::tables::{I16s, I64s};
+use tendon_shared::limits::MAX_CLASSES;
+
+/// Means that are computed together.
+const MEANS: usize = 16;
 
 /// The tables of the classifier.
 #[derive(Clone, Debug)]
@@ -64,18 +68,29 @@ impl<'a> Classifier<'a> {
     pub(crate) fn run(&self, spec: &Spec, pooled: &[i32], logits: &mut [i32]) {
         let bodies = pooled.len() / spec.dim;
         let count = ((spec.frames_out * spec.joints * bodies) as i64).max(1);
-        for (class, logit) in logits.iter_mut().enumerate() {
-            let mut sum = self.bias.get(class);
-            for dim in 0..spec.dim {
-                let total: i64 = pooled
-                    .iter()
-                    .skip(dim)
-                    .step_by(spec.dim)
-                    .map(|sum| i64::from(*sum))
-                    .sum();
-                let mean = ((total << MEAN_BITS) + count / 2).div_euclid(count);
-                sum = sum.wrapping_add(mean.wrapping_mul(i64::from(self.weight(spec, class, dim))));
+        let mut sums = [0; MAX_CLASSES];
+        for (class, sum) in sums.iter_mut().enumerate().take(spec.classes) {
+            *sum = self.bias.get(class);
+        }
+        // Some means at a time, so that each is divided once and weights are read in their order.
+        let mut means = [0; MEANS];
+        for first in (0..spec.dim).step_by(MEANS) {
+            let means = means
+                .get_mut(..MEANS.min(spec.dim - first))
+                .unwrap_or_default();
+            for (mean, dim) in means.iter_mut().zip(first..) {
+                let bodies = pooled.iter().skip(dim).step_by(spec.dim);
+                let total: i64 = bodies.map(|sum| i64::from(*sum)).sum();
+                *mean = ((total << MEAN_BITS) + count / 2).div_euclid(count);
             }
+            for (class, sum) in sums.iter_mut().enumerate().take(spec.classes) {
+                for (mean, dim) in means.iter().zip(first..) {
+                    let weight = i64::from(self.weight(spec, class, dim));
+                    *sum = sum.wrapping_add(mean.wrapping_mul(weight));
+                }
+            }
+        }
+        for (logit, sum) in logits.iter_mut().zip(sums) {
             *logit =
                 round_shift(sum, self.shift).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
         }

@@ -188,7 +188,7 @@ fn dot(len: usize, activations: &[i16; DEPTH], weights: &[i16; DEPTH]) -> i32 {
 }
 
 /// Sums that are kept in registers over all rows.
-const LANES: usize = 32;
+const LANES: usize = 16;
 
 /// Sums rows of activations. Inlined into the paths, whose vectors it then uses.
 ///

@@ -158,25 +158,20 @@ unsafe fn groups<const MODE: u8>(job: &mut Convolution<'_>) {
                 for ((place, sums), more) in places.iter().zip(&sums).zip(&more) {
                     let to = place.joint * job.out_joint + place.row * outputs + group * GROUP;
                     let to = job.out.as_mut_ptr().add(to);
-                    let lines = sums.0.iter().take(rows).enumerate();
                     match &job.beside {
-                        Beside::None => lines.for_each(|(row, line)| {
-                            rounding.store(to.add(row * outputs), rounding.round(load(line), None));
+                        Beside::None => rounding.store(to, outputs, rows, |row| {
+                            rounding.round(load(&sums.0[row]), None)
                         }),
                         Beside::Identity(own, _) => {
                             let from = own.bytes.as_ptr().add(place.of(own) + group * GROUP);
-                            lines.for_each(|(row, line)| {
+                            rounding.store(to, outputs, rows, |row| {
                                 let own = rounding.load(from.add(row * own.stride));
-                                let rounded = rounding.round(load(line), Some(own));
-                                rounding.store(to.add(row * outputs), rounded);
+                                rounding.round(load(&sums.0[row]), Some(own))
                             });
                         }
-                        Beside::Product(_) => {
-                            lines.zip(&more.0).for_each(|((row, line), more)| {
-                                let rounded = rounding.round(load(line), Some(load(more)));
-                                rounding.store(to.add(row * outputs), rounded);
-                            });
-                        }
+                        Beside::Product(_) => rounding.store(to, outputs, rows, |row| {
+                            rounding.round(load(&sums.0[row]), Some(load(&more.0[row])))
+                        }),
                     }
                 }
             }

@@ -34,6 +34,7 @@ pub(in crate::path) fn pool(rows: &[u8], sums: &mut [i32]) {
 pub(in crate::path) unsafe fn mix(job: &mut Mix<'_>) {
     let len = job.len();
     let shift = _mm_cvtsi32_si128(job.shift.cast_signed());
+    let mut to = Position::default();
     for at in (0..len).step_by(BYTES) {
         let left = len - at;
         let mask = if left < BYTES {
@@ -65,45 +66,52 @@ pub(in crate::path) unsafe fn mix(job: &mut Mix<'_>) {
             0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
         ));
         let packed = _mm512_shuffle_epi8(packed, order);
-        // SAFETY: `fits` holds, and `at < len`.
-        unsafe { store_mixed(job, at, left.min(BYTES), packed) };
+        if left >= BYTES && job.channels.is_multiple_of(PART) {
+            // SAFETY: `fits` holds, and 64 activations are left.
+            unsafe { store_mixed(job, &mut to, packed) };
+            continue;
+        }
+        let mut bytes = [0_u8; BYTES];
+        // SAFETY: 64 bytes.
+        unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), packed) };
+        job.scatter(at, &bytes[..left.min(BYTES)]);
     }
 }
 
-/// Stores `count` mixed activations, which stand without gaps, into the rows of `out`.
+/// Mixed activations that are stored at a time.
+const PART: usize = 16;
+
+/// A place in the rows that a sparse sum writes.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    channel: usize,
+    /// Offset in `out`.
+    offset: usize,
+}
+
+/// Stores 64 mixed activations, which stand without gaps, into the rows of `out`.
 ///
 /// # Safety
-/// `job.fits()` holds and `at + count <= job.len()`.
+/// `job.fits()` holds, the number of channels is a multiple of [`PART`], and at least 64 activations follow `to`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn store_mixed(job: &mut Mix<'_>, at: usize, count: usize, packed: __m512i) {
-    const PART: usize = 16;
-    let (channels, stride) = (job.channels, job.stride);
-    let (mut frame, mut channel) = (at / channels, at % channels);
-    if channels.is_multiple_of(PART) && count == BYTES {
-        let parts = [
-            _mm512_extracti32x4_epi32::<0>(packed),
-            _mm512_extracti32x4_epi32::<1>(packed),
-            _mm512_extracti32x4_epi32::<2>(packed),
-            _mm512_extracti32x4_epi32::<3>(packed),
-        ];
-        for part in parts {
-            // SAFETY: `channel + PART <= channels` as both are multiples of it, and `frame < frames`: a part of that row.
-            unsafe {
-                let to = job.out.as_mut_ptr().add(frame * stride + channel);
-                _mm_storeu_si128(to.cast(), part);
-            }
-            channel += PART;
-            if channel == channels {
-                (frame, channel) = (frame + 1, 0);
-            }
+unsafe fn store_mixed(job: &mut Mix<'_>, to: &mut Position, packed: __m512i) {
+    let parts = [
+        _mm512_castsi512_si128(packed),
+        _mm512_extracti32x4_epi32::<1>(packed),
+        _mm512_extracti32x4_epi32::<2>(packed),
+        _mm512_extracti32x4_epi32::<3>(packed),
+    ];
+    for part in parts {
+        // SAFETY: `channel` and the number of channels are multiples of `PART`, so the part lies inside its row.
+        unsafe { _mm_storeu_si128(job.out.as_mut_ptr().add(to.offset).cast(), part) };
+        to.channel += PART;
+        to.offset += PART;
+        if to.channel == job.channels {
+            to.channel = 0;
+            to.offset += job.stride - job.channels;
         }
-        return;
     }
-    let mut bytes = [0_u8; BYTES];
-    // SAFETY: 64 bytes.
-    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), packed) };
-    job.scatter(at, &bytes[..count]);
 }
 
 /// Computes a convolution.
@@ -221,16 +229,45 @@ impl<const MODE: u8> Rounding<MODE> {
         _mm512_or_si512(even, _mm512_slli_epi64::<32>(odd))
     }
 
-    /// Clamps and stores one row of one group.
+    /// Clamps and stores rows of one group; `rounded` returns the lanes of a row.
     ///
     /// # Safety
-    /// As many bytes as the group has outputs may be written at `to`.
+    /// In each of `rows` rows, `stride` bytes apart, as many bytes as the group has outputs may be written.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    pub(super) unsafe fn store(&self, to: *mut u8, rounded: __m512i) {
-        let positive = _mm512_max_epi32(rounded, _mm512_setzero_si512());
-        // SAFETY: the caller's promise; the mask leaves out the rest.
-        unsafe { _mm512_mask_cvtusepi32_storeu_epi8(to.cast(), self.mask, positive) };
+    pub(super) unsafe fn store(
+        &self,
+        to: *mut u8,
+        stride: usize,
+        rows: usize,
+        rounded: impl Fn(usize) -> __m512i,
+    ) {
+        let fours = if self.mask == u16::MAX {
+            rows / 4 * 4
+        } else {
+            0
+        };
+        for row in (0..fours).step_by(4) {
+            let lanes = [
+                rounded(row),
+                rounded(row + 1),
+                rounded(row + 2),
+                rounded(row + 3),
+            ];
+            let parts = pack(lanes);
+            for (next, part) in parts.into_iter().enumerate() {
+                // SAFETY: the caller's promise; the group has 16 outputs.
+                unsafe { _mm_storeu_si128(to.add((row + next) * stride).cast(), part) };
+            }
+        }
+        for row in fours..rows {
+            let positive = _mm512_max_epi32(rounded(row), _mm512_setzero_si512());
+            // SAFETY: the caller's promise; the mask leaves out the rest.
+            unsafe {
+                let to = to.add(row * stride).cast();
+                _mm512_mask_cvtusepi32_storeu_epi8(to, self.mask, positive);
+            }
+        }
     }
 
     /// Loads one row of one group of activations.
@@ -243,6 +280,22 @@ impl<const MODE: u8> Rounding<MODE> {
         // SAFETY: the caller's promise; the mask leaves out the rest.
         unsafe { _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(self.mask, from.cast())) }
     }
+}
+
+/// Clamps four rows of lanes to bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn pack([a, b, c, d]: [__m512i; 4]) -> [__m128i; 4] {
+    // Each quarter of the result holds four bytes of every row.
+    let packed = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let packed = _mm512_permutexvar_epi32(order, packed);
+    [
+        _mm512_castsi512_si128(packed),
+        _mm512_extracti32x4_epi32::<1>(packed),
+        _mm512_extracti32x4_epi32::<2>(packed),
+        _mm512_extracti32x4_epi32::<3>(packed),
+    ]
 }
 
 /// Returns the 64-bit products of the even lanes and of the odd ones.
@@ -320,32 +373,27 @@ impl<const N: usize, const MODE: u8> Panel<N, MODE> {
                 .as_mut_ptr()
                 .add(self.joint * job.out_joint + row * outputs + self.group * GROUP);
             let main = self.sums::<R>(&job.main, row);
-            match &job.beside {
-                Beside::None => {
-                    for r in 0..R {
-                        for n in 0..N {
-                            let rounded = self.rounding[n].round(main[r][n], None);
-                            self.rounding[n].store(out.add(r * outputs + n * GROUP), rounded);
-                        }
+            let mut beside = [[_mm512_setzero_si512(); N]; R];
+            if let Beside::Product(product) = &job.beside {
+                beside = self.sums::<R>(product, row);
+            }
+            for (n, rounding) in self.rounding.iter().enumerate() {
+                let to = out.add(n * GROUP);
+                match &job.beside {
+                    Beside::None => {
+                        rounding.store(to, outputs, R, |r| rounding.round(main[r][n], None));
                     }
-                }
-                Beside::Identity(rows, _) => {
-                    let from = self.first(rows, row).add(self.group * GROUP);
-                    for r in 0..R {
-                        for n in 0..N {
-                            let own = self.rounding[n].load(from.add(r * rows.stride + n * GROUP));
-                            let rounded = self.rounding[n].round(main[r][n], Some(own));
-                            self.rounding[n].store(out.add(r * outputs + n * GROUP), rounded);
-                        }
+                    Beside::Identity(own, _) => {
+                        let from = self.first(own, row).add((self.group + n) * GROUP);
+                        rounding.store(to, outputs, R, |r| {
+                            let own = rounding.load(from.add(r * own.stride));
+                            rounding.round(main[r][n], Some(own))
+                        });
                     }
-                }
-                Beside::Product(product) => {
-                    let beside = self.sums::<R>(product, row);
-                    for r in 0..R {
-                        for n in 0..N {
-                            let rounded = self.rounding[n].round(main[r][n], Some(beside[r][n]));
-                            self.rounding[n].store(out.add(r * outputs + n * GROUP), rounded);
-                        }
+                    Beside::Product(_) => {
+                        rounding.store(to, outputs, R, |r| {
+                            rounding.round(main[r][n], Some(beside[r][n]))
+                        });
                     }
                 }
             }
