@@ -14,7 +14,7 @@ pub mod tensorboard;
 use burn::module::Module as _;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
-use tendon_data::windows::WindowSet;
+use tendon_data::windows::Windows;
 use tendon_model::encoder::ConfigError;
 use tendon_model::weights::{Description, Provenance, WeightsError, save};
 use tendon_shared::normalize::PREPROCESSING_VERSION;
@@ -35,7 +35,7 @@ pub struct Run<'a> {
     /// How.
     pub config: &'a PretrainConfig,
     /// On what; labels are only used by the monitor.
-    pub windows: &'a WindowSet,
+    pub windows: &'a dyn Windows,
     /// The split that chose the windows, for the record.
     pub split: &'a str,
     /// Where tensors live, without autodiff.
@@ -273,7 +273,7 @@ fn method(run: &Run<'_>) -> Result<Box<dyn Method>, ConfigError> {
         device,
         ..
     } = *run;
-    let encoder = config.encoder(windows.topology);
+    let encoder = config.encoder(windows.topology());
     match &config.method {
         MethodConfig::SkeletonClr(method) => {
             let (optimizer, batch, seed) = (config.optimizer, config.batch, config.seed);
@@ -298,7 +298,7 @@ fn restore(
     let path = run.folder.join(CHECKPOINT);
     let start = Position::start(
         run.config.digest(),
-        run.windows.digests.join(","),
+        run.windows.digests().join(","),
         run.split.to_string(),
     );
     match (run.resume, checkpoint::load(&path, &start)) {
@@ -376,7 +376,7 @@ impl Files {
         };
         let mut first = None;
         for network in method.networks() {
-            let mut encoder = run.config.encoder(run.windows.topology);
+            let mut encoder = run.config.encoder(run.windows.topology());
             encoder.streams = network.streams;
             let top1 = monitor.top1(&network.encoder.valid(), &encoder, run.windows, run.device)?;
             self.figures(
@@ -427,11 +427,11 @@ fn write_encoders(
     let Run {
         config, windows, ..
     } = *run;
-    let mut subjects = windows.subjects.clone();
+    let mut subjects = windows.subjects().to_vec();
     subjects.sort_unstable();
     subjects.dedup();
     let provenance = Provenance {
-        data_digest: windows.digests.join(","),
+        data_digest: windows.digests().join(","),
         split: run.split.to_string(),
         subjects,
         method: config.method.name().to_string(),
@@ -447,7 +447,7 @@ fn write_encoders(
         let description = Description {
             config: tendon_model::encoder::EncoderConfig {
                 streams: network.streams,
-                ..config.encoder(windows.topology)
+                ..config.encoder(windows.topology())
             },
             normalize: config.normalize(),
             classes: Vec::new(),

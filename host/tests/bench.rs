@@ -72,6 +72,14 @@ fn training_adaptation_and_streams_are_measured_too() {
     check("stream", &[], &["persons before one core, tendon int8"]);
 }
 
+#[test]
+fn import_and_training_input_are_measured_too() {
+    let few = ["--recordings", "5"];
+    check("import", &few, &["import of ntu-skeleton", "5 files"]);
+    let few = ["--recordings", "5", "--batch", "4"];
+    check("load", &few, &["views a second", "training step"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn missing_peers_are_named() {
@@ -107,14 +115,19 @@ fn real_peers_compute_the_same() {
         println!("SKIPPED: TENDON_PEERS names no Python with torch");
         return;
     };
-    let more = ["--peers", &python, "--batch", "4"];
+    let more = ["--peers", &python, "--batch", "4", "--recordings", "9"];
     // Losses of three steps differ as sums of other orders do; an int8 trunk and tail differ by their steps.
-    for (what, limit) in [("infer", 1e-4), ("train", 1e-3), ("adapt", 1e-4)] {
-        let json = check(what, &more, &["PyTorch"]);
+    for (what, limit) in [
+        ("infer", 1e-4),
+        ("train", 1e-3),
+        ("adapt", 1e-4),
+        ("import", 1e-5),
+    ] {
+        let json = check(what, &more, &["Py"]);
         let rows = json[0]["rows"].as_array().unwrap();
         let theirs = rows.iter().filter(|row| {
             let name = row["name"].as_str().unwrap();
-            name.contains("PyTorch") || name == "ONNX Runtime fp32"
+            !name.starts_with("tendon") && !name.ends_with("int8")
         });
         let mut found = 0;
         for row in theirs {

@@ -88,14 +88,8 @@ impl Verification {
             tags,
             frames,
             joints: joints(set),
-            empty_frames: numbers()
-                .map(|n| (n, empty_frames(&set.recording(n))))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
-            absent_joints: numbers()
-                .map(|n| (n, absent_joints(&set.recording(n), joint_count)))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            empty_frames: counted(set, empty_frames),
+            absent_joints: counted(set, |recording| absent_joints(recording, joint_count)),
             single_frame: numbers()
                 .filter(|&n| set.recording(n).frames == 1)
                 .collect(),
@@ -140,6 +134,16 @@ impl Verification {
         across.dedup();
         Some(across)
     }
+}
+
+/// Recordings in which something occurs, and how often.
+fn counted(set: &Dataset, count: impl Fn(&Recording<'_>) -> usize) -> Vec<(usize, usize)> {
+    let each = (0..set.len()).map(|number| {
+        let found = count(&set.recording(number));
+        set.forget(number);
+        (number, found)
+    });
+    each.filter(|(_, found)| *found > 0).collect()
 }
 
 /// Joints that are absent although their body is there.
@@ -193,6 +197,7 @@ fn joints(set: &Dataset) -> Vec<JointStatistics> {
                 }
             }
         }
+        set.forget(number);
         sums
     };
     let mut total = vec![Sums::default(); joints];
@@ -231,7 +236,9 @@ impl Sums {
 fn copies(set: &Dataset) -> Vec<Vec<usize>> {
     let digest = |number: usize| -> [u8; 32] {
         let poses = set.recording(number).poses;
-        Sha256::digest(bytemuck::cast_slice::<f32, u8>(poses)).into()
+        let digest = Sha256::digest(bytemuck::cast_slice::<f32, u8>(poses)).into();
+        set.forget(number);
+        digest
     };
     let digests: Vec<[u8; 32]> = (0..set.len()).into_par_iter().map(digest).collect();
     let mut groups: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
@@ -270,6 +277,7 @@ fn overlaps(set: &Dataset, copies: &[Vec<usize>]) -> Vec<Overlap> {
                 *shared.entry((first, number)).or_default() += 1;
             }
         }
+        set.forget(number);
     }
     shared
         .into_iter()

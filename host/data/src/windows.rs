@@ -1,7 +1,12 @@
-//! Windows: recordings brought to the fixed size that a model sees, all in memory.
+//! Windows: recordings brought to the fixed size that a model sees.
 //!
-//! The work itself is [`tendon_shared::normalize`], the same code that runs on the device. A window is small (a tenth of
-//! a recording), so a whole set fits; augmenting happens later, on copies.
+//! The work itself is [`tendon_shared::normalize`], the same code that runs on the device. A window is small, so most sets
+//! fit into memory ([`WindowSet`]); of large ones windows are made when they are asked for ([`StoredWindows`]). Pretraining takes
+//! either ([`Windows`]) and gets the same bytes. Augmenting happens later, on copies.
+
+mod stored;
+
+pub use stored::StoredWindows;
 
 use crate::dataset::Dataset;
 use rayon::prelude::*;
@@ -30,6 +35,95 @@ pub struct WindowSet {
     pub classes: Vec<String>,
     /// Digests of the sets that the windows come from.
     pub digests: Vec<String>,
+}
+
+/// Windows of chosen recordings, wherever they are.
+pub trait Windows: Sync {
+    /// The skeleton standard.
+    fn topology(&self) -> TopologyId;
+
+    /// How the recordings are normalised.
+    fn spec(&self) -> &NormalizeSpec;
+
+    /// Which bodies are there, one a window.
+    fn presence(&self) -> &[Presence];
+
+    /// Class index, one a window.
+    fn labels(&self) -> &[u16];
+
+    /// Person, one a window.
+    fn subjects(&self) -> &[u16];
+
+    /// Names of the classes.
+    fn classes(&self) -> &[String];
+
+    /// Digests of the sets that the windows come from.
+    fn digests(&self) -> &[String];
+
+    /// Copies one window, `[body, channel = 3, frame, joint]`; may be called from many threads at once.
+    ///
+    /// # Panics
+    /// When `number` is not below [`Self::len`] or `out` is not [`Self::stride`] long.
+    fn copy(&self, number: usize, out: &mut [f32]);
+
+    /// Number of windows.
+    fn len(&self) -> usize {
+        self.labels().len()
+    }
+
+    /// Whether there is no window.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Floats of one window, all bodies.
+    fn stride(&self) -> usize {
+        self.spec().window_len(self.topology().topology())
+    }
+
+    /// One window of its own.
+    ///
+    /// # Panics
+    /// When `number` is not below [`Self::len`].
+    fn owned(&self, number: usize) -> Vec<f32> {
+        let mut window = vec![0.0; self.stride()];
+        self.copy(number, &mut window);
+        window
+    }
+}
+
+impl Windows for WindowSet {
+    fn topology(&self) -> TopologyId {
+        self.topology
+    }
+
+    fn spec(&self) -> &NormalizeSpec {
+        &self.spec
+    }
+
+    fn presence(&self) -> &[Presence] {
+        &self.presence
+    }
+
+    fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    fn subjects(&self) -> &[u16] {
+        &self.subjects
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn digests(&self) -> &[String] {
+        &self.digests
+    }
+
+    fn copy(&self, number: usize, out: &mut [f32]) {
+        out.copy_from_slice(self.window(number));
+    }
 }
 
 /// A recording that cannot become a window.
@@ -63,26 +157,8 @@ impl WindowSet {
         indices: &[usize],
         spec: &NormalizeSpec,
     ) -> Result<Self, WindowError> {
-        let count = dataset.len();
-        if let Some(number) = indices.iter().find(|&&number| number >= count) {
-            let problem = WindowProblem::NoSuchRecording(count);
-            return Err(WindowError {
-                recording: format!("number {number}"),
-                problem,
-            });
-        }
         let topology = dataset.topology();
-        let floats = spec.window_len(topology.topology());
-        if floats == 0 {
-            let problem = NormalizeError::Spec {
-                frames: spec.frames,
-                bodies: spec.bodies,
-            };
-            return Err(WindowError {
-                recording: "(any)".to_owned(),
-                problem: problem.into(),
-            });
-        }
+        let floats = floats(dataset, indices, spec)?;
         let mut data = vec![0.0; indices.len() * floats];
         let presence = data
             .par_chunks_mut(floats)
@@ -139,6 +215,33 @@ impl WindowSet {
         let stride = self.stride();
         &self.data[number * stride..(number + 1) * stride]
     }
+}
+
+/// Floats of a window, after a look at the choice.
+fn floats(
+    dataset: &Dataset,
+    indices: &[usize],
+    spec: &NormalizeSpec,
+) -> Result<usize, WindowError> {
+    let count = dataset.len();
+    if let Some(number) = indices.iter().find(|&&number| number >= count) {
+        return Err(WindowError {
+            recording: format!("number {number}"),
+            problem: WindowProblem::NoSuchRecording(count),
+        });
+    }
+    let floats = spec.window_len(dataset.topology().topology());
+    if floats == 0 {
+        let problem = NormalizeError::Spec {
+            frames: spec.frames,
+            bodies: spec.bodies,
+        };
+        return Err(WindowError {
+            recording: "(any)".to_owned(),
+            problem: problem.into(),
+        });
+    }
+    Ok(floats)
 }
 
 /// Makes one window; bodies that the window lacks room for are left out, bodies that the recording lacks are absent.

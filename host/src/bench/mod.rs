@@ -9,7 +9,9 @@
 pub mod adapt;
 pub mod compare;
 pub mod contender;
+pub mod import;
 pub mod infer;
+pub mod load;
 pub mod protocol;
 pub mod report;
 pub mod rounds;

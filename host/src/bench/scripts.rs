@@ -4,13 +4,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every script and module, by name.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("peer.py", include_str!("peers/peer.py")),
     ("stgcn.py", include_str!("peers/stgcn.py")),
     ("torch_stgcn.py", include_str!("peers/torch_stgcn.py")),
     ("infer.py", include_str!("peers/infer.py")),
     ("train.py", include_str!("peers/train.py")),
     ("adapt.py", include_str!("peers/adapt.py")),
+    ("import.py", include_str!("peers/import.py")),
     ("ort.py", include_str!("peers/ort.py")),
 ];
 
@@ -50,6 +51,9 @@ pub const ADAPT: [Peer; 3] = [
     peer("PyTorch, kept features", "adapt.py", "kept"),
 ];
 
+/// Peers of an import.
+pub const IMPORT: [Peer; 1] = [peer("Python reference", "import.py", "reference")];
+
 /// Writes all scripts into `folder`.
 ///
 /// # Errors
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn every_peer_has_its_script() {
         let known: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
-        let mut peers = INFER.iter().chain(&TRAIN).chain(&ADAPT);
+        let mut peers = [&INFER[..], &TRAIN, &ADAPT, &IMPORT].into_iter().flatten();
         assert!(peers.all(|peer| known.contains(&peer.script)));
     }
 

@@ -63,6 +63,15 @@ pub(crate) struct Args {
     /// Seed of weights and windows.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Recordings to import, such as nw-ucla-json=all_sqe; otherwise --recordings NTU files are generated.
+    #[arg(long, value_name = "FORMAT=PATH")]
+    files: Option<String>,
+    /// Recordings that are generated for import and load.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=9600))]
+    recordings: u32,
+    /// The set to load from, made by `tendon import`.
+    #[arg(long, value_name = "FILE")]
+    set: Option<PathBuf>,
     /// Keep network, windows and the peers' scripts in this folder.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
@@ -82,6 +91,10 @@ enum What {
     Adapt,
     /// Sliding windows of one person, from raw poses.
     Stream,
+    /// Recordings in files to one set: generated NTU files, or --files.
+    Import,
+    /// A batch from a set on the disk, beside the training step that waits for it: a generated set, or --set.
+    Load,
 }
 
 /// Measures one after the other, prints the tables.
@@ -93,6 +106,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             What::Train => contests::train(args)?,
             What::Adapt => contests::adapt(args)?,
             What::Stream => contests::stream(args)?,
+            What::Import => contests::import(args)?,
+            What::Load => contests::load(args)?,
         };
         print(&report.text())?;
         reports.push(report);

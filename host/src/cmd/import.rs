@@ -60,6 +60,9 @@ struct SynthArgs {
     /// The same seed gives the same recordings.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Every fourth action is performed by two persons.
+    #[arg(long)]
+    pairs: bool,
     /// Write files in this format into the folder OUTPUT: ntu-skeleton or nw-ucla-json.
     #[arg(long)]
     write_as: Option<String>,
@@ -148,6 +151,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                 subjects: args.synth.subjects,
                 cameras: args.synth.cameras,
                 repetitions: args.synth.repetitions,
+                pairs: args.synth.pairs,
                 ..SynthSpec::default()
             };
             let bar = bar(spec.count() as u64)?;

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
-use tendon_data::windows::WindowSet;
+use tendon_data::windows::{StoredWindows, WindowSet, Windows};
 use tendon_host::pretrain::config::PretrainConfig;
 use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
+use tendon_shared::normalize::NormalizeSpec;
 
 /// Pretrain an encoder without labels.
 #[derive(clap::Args)]
@@ -49,12 +50,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let dataset = Dataset::open(&args.data)?;
     let split = Split::parse(&args.split)?;
     let (train, _) = split.apply(&dataset)?;
-    let windows = WindowSet::prepare(&dataset, &train, &config.normalize())?;
+    let windows = windows(&dataset, &train, &config.normalize())?;
     print(&format!(
         "{} windows of {} frames, {} joints; split {}; {} on {}",
         windows.len(),
         config.window.frames,
-        windows.topology.topology().joint_count(),
+        windows.topology().topology().joint_count(),
         split.name,
         config.method.name(),
         args.device
@@ -74,7 +75,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let outcome = pretrain(
         &Run {
             config: &config,
-            windows: &windows,
+            windows: windows.as_ref(),
             split: &split.name,
             device: &device,
             folder: &args.out,
@@ -129,6 +130,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         print(&path.display().to_string())?;
     }
     Ok(())
+}
+
+/// Windows of larger sets, in bytes, are not held in memory.
+const MOST_IN_MEMORY: usize = 1 << 30;
+
+/// The training windows: in memory, or made from the store in each step if they are too many.
+fn windows<'a>(
+    dataset: &'a Dataset,
+    indices: &[usize],
+    spec: &NormalizeSpec,
+) -> anyhow::Result<Box<dyn Windows + 'a>> {
+    let window = spec.window_len(dataset.topology().topology()) * size_of::<f32>();
+    Ok(if indices.len() * window <= MOST_IN_MEMORY {
+        Box::new(WindowSet::prepare(dataset, indices, spec)?)
+    } else {
+        Box::new(StoredWindows::prepare(dataset, indices, spec)?)
+    })
 }
 
 /// Seconds since 1970; 0 on a machine whose clock stands before.

@@ -5,7 +5,7 @@ use super::matrix::Features;
 use super::metrics::Predictions;
 use super::probe::to_vec;
 use burn::tensor::{Device, Tensor, TensorData};
-use tendon_data::windows::WindowSet;
+use tendon_data::windows::{WindowSet, Windows};
 use tendon_model::augment::random::generator;
 use tendon_model::augment::{Recipe, View};
 use tendon_model::classifier::Classifier;
@@ -32,13 +32,13 @@ pub struct Change<'a> {
 ///
 /// # Errors
 /// Topology, frames or bodies differ.
-pub fn check_input(config: &EncoderConfig, windows: &WindowSet) -> Result<(), EvaluateError> {
+pub fn check_input(config: &EncoderConfig, windows: &dyn Windows) -> Result<(), EvaluateError> {
     let (frames, bodies) = (
-        usize::from(windows.spec.frames),
-        usize::from(windows.spec.bodies),
+        usize::from(windows.spec().frames),
+        usize::from(windows.spec().bodies),
     );
-    if config.topology != windows.topology {
-        let (wants, has) = (config.topology.name(), windows.topology.name());
+    if config.topology != windows.topology() {
+        let (wants, has) = (config.topology.name(), windows.topology().name());
         return Err(EvaluateError::Shape(format!(
             "the encoder reads {wants} skeletons, the set has {has}"
         )));
@@ -61,7 +61,7 @@ pub fn check_input(config: &EncoderConfig, windows: &WindowSet) -> Result<(), Ev
 /// The windows do not fit the encoder.
 pub fn batch(
     config: &EncoderConfig,
-    windows: &WindowSet,
+    windows: &dyn Windows,
     indices: &[usize],
     change: Option<Change<'_>>,
     device: &Device,
@@ -72,7 +72,7 @@ pub fn batch(
     let mut values = vec![0.0; indices.len() * config.bodies * config.channels() * frames * joints];
     let mut targets = values.chunks_exact_mut(config.channels() * frames * joints);
     for &index in indices {
-        let mut window = windows.window(index).to_vec();
+        let mut window = windows.owned(index);
         if let Some(Change {
             recipe,
             seed,
@@ -104,7 +104,7 @@ pub fn batch(
     ];
     let presence = indices
         .iter()
-        .map(|&index| windows.presence[index])
+        .map(|&index| windows.presence()[index])
         .collect();
     Ok((
         Tensor::from_data(TensorData::new(values, shape), device),
@@ -121,7 +121,7 @@ pub fn batch(
 pub fn embed(
     encoder: &StGcn,
     config: &EncoderConfig,
-    windows: &WindowSet,
+    windows: &dyn Windows,
     device: &Device,
     mut watch: impl FnMut(usize),
 ) -> Result<Features, EvaluateError> {
@@ -135,8 +135,8 @@ pub fn embed(
     Features::new(
         config.dim,
         values,
-        windows.labels.clone(),
-        windows.classes.len(),
+        windows.labels().to_vec(),
+        windows.classes().len(),
     )
 }
 

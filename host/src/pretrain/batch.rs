@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt as _;
 use rayon::prelude::*;
-use tendon_data::windows::WindowSet;
+use tendon_data::windows::Windows;
 use tendon_model::augment::View;
 use tendon_model::augment::random::generator;
 use tendon_shared::stream::{StreamLengthError, stack};
@@ -15,7 +15,7 @@ const AXES: usize = 3;
 
 /// Draws batches from training windows in a new random order each epoch.
 pub struct Batches<'a> {
-    windows: &'a WindowSet,
+    windows: &'a dyn Windows,
     seed: u64,
     /// The order of one epoch, kept because every step of it asks.
     order: Option<(u64, Vec<usize>)>,
@@ -23,7 +23,7 @@ pub struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     /// Draws from `windows`.
-    pub fn new(windows: &'a WindowSet, seed: u64) -> Self {
+    pub fn new(windows: &'a dyn Windows, seed: u64) -> Self {
         Self {
             windows,
             seed,
@@ -68,13 +68,13 @@ impl<'a> Batches<'a> {
             .collect::<Result<_, _>>()?;
         let presence = indices
             .iter()
-            .map(|index| self.windows.presence[*index])
+            .map(|index| self.windows.presence()[*index])
             .collect();
         let labels = match draw.pool {
             Pool::Unlabelled => Vec::new(),
             Pool::Labelled => indices
                 .iter()
-                .map(|index| self.windows.labels[*index])
+                .map(|index| self.windows.labels()[*index])
                 .collect(),
         };
         Ok(Drawn {
@@ -93,15 +93,15 @@ impl<'a> Batches<'a> {
         moment: &Moment,
         device: &Device,
     ) -> Result<Vec<Tensor<5>>, StreamLengthError> {
-        let topology = self.windows.topology.topology();
+        let topology = self.windows.topology().topology();
         let joints = topology.joint_count();
-        let frames = usize::from(self.windows.spec.frames);
-        let bodies = usize::from(self.windows.spec.bodies);
+        let frames = usize::from(self.windows.spec().frames);
+        let bodies = usize::from(self.windows.spec().bodies);
         let plane = frames * joints;
         let augmented: Vec<Vec<f32>> = indices
             .par_iter()
             .map(|index| {
-                let mut data = self.windows.window(*index).to_vec();
+                let mut data = self.windows.owned(*index);
                 let mut noise = generator(self.seed, moment.epoch, *index as u64, number);
                 let mut view = View {
                     data: &mut data,
@@ -149,6 +149,7 @@ impl<'a> Batches<'a> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use tendon_data::windows::WindowSet;
     use tendon_model::augment::Recipe;
     use tendon_shared::normalize::{Mode, NormalizeSpec};
     use tendon_shared::pose::Presence;

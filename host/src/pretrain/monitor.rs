@@ -4,7 +4,7 @@
 
 use burn::tensor::Device;
 use std::collections::BTreeSet;
-use tendon_data::windows::WindowSet;
+use tendon_data::windows::Windows;
 use tendon_model::encoder::{EncoderConfig, StGcn};
 
 use super::config::MonitorConfig;
@@ -21,14 +21,14 @@ pub struct Monitor {
 
 impl Monitor {
     /// A monitor of `windows`; nothing when it is off, or when there are no labels or too few subjects.
-    pub fn new(config: MonitorConfig, windows: &WindowSet) -> Option<Self> {
-        let subjects: BTreeSet<u16> = windows.subjects.iter().copied().collect();
-        if config.epochs == 0 || windows.classes.len() < 2 || subjects.len() <= config.subjects {
+    pub fn new(config: MonitorConfig, windows: &dyn Windows) -> Option<Self> {
+        let subjects: BTreeSet<u16> = windows.subjects().iter().copied().collect();
+        if config.epochs == 0 || windows.classes().len() < 2 || subjects.len() <= config.subjects {
             return None;
         }
         let held: BTreeSet<u16> = subjects.into_iter().rev().take(config.subjects).collect();
         let (asked, bank): (Vec<usize>, Vec<usize>) =
-            (0..windows.len()).partition(|index| held.contains(&windows.subjects[*index]));
+            (0..windows.len()).partition(|index| held.contains(&windows.subjects()[*index]));
         let knn = KnnConfig {
             k: config.neighbours,
             ..KnnConfig::default()
@@ -44,7 +44,7 @@ impl Monitor {
         &self,
         encoder: &StGcn,
         config: &EncoderConfig,
-        windows: &WindowSet,
+        windows: &dyn Windows,
         device: &Device,
     ) -> Result<f64, EvaluateError> {
         let features = embed(encoder, config, windows, device, |_| {})?;

@@ -120,14 +120,44 @@ impl Dataset {
         self.index.entries.iter().map(|entry| self.view(entry))
     }
 
+    /// Gives the memory of a recording's poses back to the system; they are read from the file again when they are needed.
+    ///
+    /// Whoever walks through a set larger than memory calls it behind itself, so that the pages it has seen do not
+    /// count as this process's memory until the system takes them away.
+    ///
+    /// # Panics
+    /// When `number` is not below [`Self::len`].
+    pub fn forget(&self, number: usize) {
+        #[cfg(unix)]
+        {
+            let poses = &self.index.entries[number].poses;
+            let start = self.index.poses.start + poses.start * 4;
+            // SAFETY: the map is read-only, private and backed by the file, so a dropped page comes back with the same
+            // bytes; borrowed slices stay valid. The caveat about other writers is that of `open`.
+            #[allow(unsafe_code, reason = "the advice has no safe form")]
+            let advised = unsafe {
+                self.map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    start,
+                    poses.len() * 4,
+                )
+            };
+            // It is advice: where it is not taken, only memory is lost.
+            drop(advised);
+        }
+        #[cfg(not(unix))]
+        let _ = number;
+    }
+
     /// Reads everything once and compares it with the stated digest.
     ///
     /// # Errors
     /// When the content was damaged after it was written.
     pub fn verify_digest(&self) -> Result<(), StoreError> {
         let mut digest = ContentDigest::new(self.info());
-        for recording in self.recordings() {
+        for (number, recording) in self.recordings().enumerate() {
             digest.add(&recording);
+            self.forget(number);
         }
         if digest.finish() == self.digest() {
             Ok(())

@@ -38,7 +38,12 @@ pub struct SynthSpec {
     pub repetitions: u16,
     /// Frames per second.
     pub fps: f32,
+    /// Every fourth action is performed by two persons, side by side.
+    pub pairs: bool,
 }
+
+/// Distance between the two persons of a pair, metres.
+const PAIR_DISTANCE: f32 = 1.2;
 
 /// Cameras there are to choose from.
 pub const MAX_CAMERAS: u16 = camera::CAMERAS.len() as u16;
@@ -53,6 +58,7 @@ impl Default for SynthSpec {
             cameras: 2,
             repetitions: 4,
             fps: 30.0,
+            pairs: false,
         }
     }
 }
@@ -82,23 +88,34 @@ impl SynthSpec {
     /// camera. Numbers of subjects, cameras and repetitions begin at 1, labels at 0.
     #[must_use]
     pub fn recording(&self, index: usize) -> RawRecording {
+        let first = self.person(index, 0);
+        if self.pairs && first.label % 4 == 3 {
+            pair(first, &self.person(index, 1))
+        } else {
+            first
+        }
+    }
+
+    /// Recording `index` as performed by the person `later` places later, under the first one's tags.
+    fn person(&self, index: usize, later: usize) -> RawRecording {
         let cameras = usize::from(self.cameras.clamp(1, MAX_CAMERAS));
         let repetitions = usize::from(self.repetitions.max(1));
         let camera = index % cameras;
         let repetition = index / cameras % repetitions;
         let label = index / cameras / repetitions % action::ACTIONS.len();
-        let subject = index / cameras / repetitions / action::ACTIONS.len()
-            % usize::from(self.subjects.max(1));
+        let people = usize::from(self.subjects.max(1));
+        let subject = index / cameras / repetitions / action::ACTIONS.len() % people;
+        let performer = (subject + later) % people;
 
         let person = person::Person::new(&mut Dice::new(
             self.seed,
             dice::Use::Person,
-            [subject, 0, 0, 0],
+            [performer, 0, 0, 0],
         ));
         let mut performance = Dice::new(
             self.seed,
             dice::Use::Performance,
-            [subject, label, repetition, 0],
+            [performer, label, repetition + later, 0],
         );
         let motion = motion::Motion::new(&action::ACTIONS[label], &person, &mut performance);
         let frames = motion.frames(self.fps);
@@ -106,7 +123,7 @@ impl SynthSpec {
         let noise = Dice::new(
             self.seed,
             dice::Use::Sensor,
-            [subject, label, repetition, camera + 1],
+            [performer, label, repetition + later, camera + 1],
         );
         let mut sensor = sensor::Sensor::new(noise, self.fps);
         let joints = self.topology.topology().joint_count();
@@ -133,6 +150,31 @@ impl SynthSpec {
             repetition: repetition as u16 + 1,
             fps: self.fps,
         }
+    }
+}
+
+/// Both persons in one recording, as long as the shorter performance; absent joints stay absent.
+fn pair(first: RawRecording, second: &RawRecording) -> RawRecording {
+    let frames = first.frames.min(second.frames);
+    let body = first.poses.len() / first.frames.max(1);
+    let mut poses = Vec::with_capacity(frames * body * 2);
+    let both = first
+        .poses
+        .chunks_exact(body)
+        .zip(second.poses.chunks_exact(body));
+    for (one, other) in both.take(frames) {
+        poses.extend_from_slice(one);
+        for joint in other.as_chunks::<3>().0 {
+            let absent = *joint == [0.0; 3];
+            let [x, y, z] = *joint;
+            poses.extend([if absent { x } else { x + PAIR_DISTANCE }, y, z]);
+        }
+    }
+    RawRecording {
+        poses,
+        frames,
+        bodies: 2,
+        ..first
     }
 }
 

@@ -196,3 +196,27 @@ fn actions_can_be_told_apart_and_another_camera_makes_it_harder() {
         "camera 1: {same}, camera 2: {other}"
     );
 }
+
+#[test]
+fn pairs_are_two_bodies_apart() {
+    let spec = SynthSpec {
+        pairs: true,
+        ..SynthSpec::default()
+    };
+    let of_label = |label: u16| {
+        let mut recordings = (0..spec.count()).map(|index| spec.recording(index));
+        recordings
+            .find(|recording| recording.label == label)
+            .unwrap()
+    };
+    assert_eq!((of_label(2).bodies, of_label(3).bodies), (1, 2));
+    let pair = of_label(3);
+    assert_eq!(pair.poses.len(), pair.frames * 2 * 20 * 3);
+    let alone = SynthSpec::default();
+    let index = (0..spec.count())
+        .find(|&index| spec.recording(index).label == 3)
+        .unwrap();
+    let first = alone.recording(index);
+    assert_eq!(pair.poses[..60], first.poses[..60]);
+    assert_ne!(pair.poses[60..120], first.poses[..60]);
+}

@@ -1,6 +1,11 @@
 //! What each comparison puts side by side.
 
 use super::{Args, Folder, MAKING, measure, ours, spinner};
+use std::sync::atomic::AtomicBool;
+use tendon_data::dataset::Dataset;
+use tendon_data::synth::SynthSpec;
+use tendon_host::bench::import::{self, ImportSpec};
+use tendon_host::bench::load::{self, LoadSpec};
 use tendon_host::bench::report::{Bench, Case, Reference, Report, Row};
 use tendon_host::bench::rounds::median;
 use tendon_host::bench::scripts;
@@ -9,6 +14,7 @@ use tendon_host::bench::subject::{Subject, SubjectError, operations};
 use tendon_host::bench::train::TrainSpec;
 use tendon_host::bundle::measure::float_logits;
 use tendon_model::encoder::EncoderConfig;
+use tendon_shared::normalize::{Mode, NormalizeSpec};
 
 /// One window through encoder and classifier.
 pub(super) fn infer(args: &Args) -> anyhow::Result<Report> {
@@ -150,6 +156,104 @@ pub(super) fn stream(args: &Args) -> anyhow::Result<Report> {
         format!("persons before one core, {}: {persons:.1}", row.name)
     };
     report.notes = report.rows.iter().map(persons).collect();
+    Ok(report)
+}
+
+/// Recordings in files to one set.
+pub(super) fn import(args: &Args) -> anyhow::Result<Report> {
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spinner = spinner("writing recordings");
+    let count = args.recordings as usize;
+    let spec = match args.files.as_deref().map(|files| files.split_once('=')) {
+        None => import::generate(folder.path(), count, args.seed)?,
+        Some(Some((format, path))) => ImportSpec {
+            format: format.to_owned(),
+            path: path.into(),
+        },
+        Some(None) => anyhow::bail!("--files is FORMAT=PATH, such as nw-ucla-json=all_sqe"),
+    };
+    spec.write(folder.path())?;
+    spinner.finish_and_clear();
+    let threads = usize::from(args.threads);
+    let mut entries = vec![ours("tendon", "import", folder.path(), threads)?];
+    entries.extend(args.peers(&scripts::IMPORT, folder.path())?);
+    let mut report = measure(Bench {
+        title: format!("import of {} from {}", spec.format, spec.path.display()),
+        cases: vec![Case {
+            name: "all files".to_owned(),
+            reference: Reference::First,
+        }],
+        entries,
+        plan: args.plan(1),
+    })?;
+    report.note_memory();
+    Ok(report)
+}
+
+/// A batch from a set on the disk, beside the training step that waits for it.
+pub(super) fn load(args: &Args) -> anyhow::Result<Report> {
+    let folder = Folder::new(args.keep.as_deref())?;
+    let spinner = spinner("making the set");
+    let path = match &args.set {
+        Some(path) => path.clone(),
+        None => {
+            let path = folder.path().join("set.safetensors");
+            let spec = SynthSpec {
+                topology: args.config(1)?.topology,
+                seed: args.seed,
+                subjects: (args.recordings / 96 + 1).try_into()?,
+                cameras: 3,
+                repetitions: 2,
+                pairs: true,
+                ..SynthSpec::default()
+            };
+            spec.write(&path, &mut |_| {}, &AtomicBool::new(false))?;
+            path
+        }
+    };
+    let set = Dataset::open(&path)?;
+    let config = EncoderConfig {
+        topology: set.topology(),
+        ..args.config(1)?
+    };
+    let spec = LoadSpec {
+        set: std::path::absolute(&path)?,
+        normalize: NormalizeSpec {
+            mode: Mode::Product,
+            frames: config.frames as u16,
+            bodies: config.bodies as u8,
+        },
+        streams: config.streams.clone(),
+        batch: usize::from(args.batch),
+        seed: args.seed,
+    };
+    let text = serde_json::to_vec(&spec)?;
+    std::fs::write(folder.path().join(load::SPEC), text)?;
+    TrainSpec::new(config.clone(), spec.batch, args.seed).write(folder.path())?;
+    spinner.finish_and_clear();
+    let threads = usize::from(args.threads);
+    let mut report = measure(Bench {
+        title: format!(
+            "training input from {}, {} recordings, batch {}: {}",
+            path.display(),
+            set.len(),
+            spec.batch,
+            describe(&config)
+        ),
+        cases: vec![Case {
+            name: "batch".to_owned(),
+            reference: Reference::Nothing,
+        }],
+        entries: vec![
+            ours("tendon, batch", "load", folder.path(), threads)?,
+            ours("tendon, training step", "train", folder.path(), threads)?,
+        ],
+        plan: args.plan(1),
+    })?;
+    if let Some(row) = report.rows.first() {
+        let rate = 2.0 * spec.batch as f64 / median(&row.laps.wall);
+        report.notes.push(format!("views a second: {rate:.0}"));
+    }
     Ok(report)
 }
 

@@ -3,8 +3,11 @@
 use super::clock::Process;
 use std::path::PathBuf;
 use std::time::Instant;
+use tendon_data::dataset::Dataset;
 use tendon_host::bench::adapt::Adapt;
+use tendon_host::bench::import::Import;
 use tendon_host::bench::infer::{Float, Int8, read};
+use tendon_host::bench::load::{Load, LoadSpec};
 use tendon_host::bench::serve::{Work, serve};
 use tendon_host::bench::stream::Stream;
 use tendon_host::bench::subject::BLOB;
@@ -32,11 +35,16 @@ enum Which {
     Adapt,
     /// A window of a stream.
     Stream,
+    /// An import.
+    Import,
+    /// A batch from a stored set.
+    Load,
 }
 
 /// Answers until the questions end.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let blob;
+    let set;
     let mut work: Box<dyn Work> = match args.work {
         Which::InferInt8 => {
             blob = read(&args.folder, BLOB)?;
@@ -45,6 +53,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Which::InferFloat => Box::new(Float::new(&args.folder)?),
         Which::Train => Box::new(Train::new(&args.folder).map_err(anyhow::Error::msg)?),
         Which::Adapt => Box::new(Adapt::new(&args.folder)?),
+        Which::Import => Box::new(Import::new(&args.folder).map_err(anyhow::Error::msg)?),
+        Which::Load => {
+            let spec = LoadSpec::read(&args.folder).map_err(anyhow::Error::msg)?;
+            set = Dataset::open(&spec.set)?;
+            Box::new(Load::new(spec, &set).map_err(anyhow::Error::msg)?)
+        }
         Which::Stream => {
             blob = read(&args.folder, BLOB)?;
             Box::new(Stream::new(&args.folder, &blob)?)
