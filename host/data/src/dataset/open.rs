@@ -8,6 +8,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use tendon_shared::topology::TopologyId;
 
+/// Linux maps so many bytes around a page that is touched, if the file's cache has them: a recording's neighbours too.
+#[cfg(unix)]
+const FAULT_AROUND: usize = 64 << 10;
+
 /// A set of recordings, memory-mapped.
 #[derive(Debug)]
 pub struct Dataset {
@@ -131,7 +135,11 @@ impl Dataset {
         #[cfg(unix)]
         {
             let poses = &self.index.entries[number].poses;
-            let start = self.index.poses.start + poses.start * 4;
+            let base = self.map.as_ptr().addr();
+            let first = base + self.index.poses.start + poses.start * 4;
+            let start = (first & !(FAULT_AROUND - 1)).max(base) - base;
+            let end = (first + poses.len() * 4).next_multiple_of(FAULT_AROUND) - base;
+            let end = end.min(self.map.len());
             // SAFETY: the map is read-only, private and backed by the file, so a dropped page comes back with the same
             // bytes; borrowed slices stay valid. The caveat about other writers is that of `open`.
             #[allow(unsafe_code, reason = "the advice has no safe form")]
@@ -139,7 +147,7 @@ impl Dataset {
                 self.map.unchecked_advise_range(
                     memmap2::UncheckedAdvice::DontNeed,
                     start,
-                    poses.len() * 4,
+                    end - start,
                 )
             };
             // It is advice: where it is not taken, only memory is lost.

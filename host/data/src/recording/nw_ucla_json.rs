@@ -10,6 +10,7 @@ use super::{
 };
 use crate::split::Tags;
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use std::path::Path;
 use tendon_shared::topology::TopologyId;
 
@@ -36,7 +37,7 @@ const PATTERN: &str = "aAA_sSS_eEE_vVV.json with one of the actions 1-6, 8, 9, 1
 struct File {
     #[serde(default)]
     file_name: Option<String>,
-    skeletons: Vec<Vec<Vec<f64>>>,
+    skeletons: Skeletons,
     #[serde(default)]
     label: Option<u16>,
 }
@@ -93,33 +94,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Clip, Fault> {
         let text = format!("its label is {label}, its name says {named}");
         return Err(Fault::file(Problem::Malformed(text)));
     }
-    let joints = TopologyId::Kinect20.topology().joint_count();
-    let mut poses = Vec::with_capacity(file.skeletons.len() * joints * 3);
-    for (index, frame) in file.skeletons.iter().enumerate() {
-        let at = |problem| Fault::frame(index + 1, problem);
-        if frame.len() != joints {
-            return Err(at(Problem::JointCount {
-                expected: joints,
-                found: frame.len(),
-            }));
-        }
-        for joint in frame {
-            let &[x, y, z] = joint.as_slice() else {
-                return Err(at(Problem::malformed(format!(
-                    "a joint has {} coordinates, not 3",
-                    joint.len()
-                ))));
-            };
-            poses.extend([x, y, z].map(|value| value as f32));
-            if !poses[poses.len() - 3..]
-                .iter()
-                .all(|value| value.is_finite())
-            {
-                return Err(at(Problem::NonFinite));
-            }
-        }
+    let Skeletons {
+        poses,
+        frames,
+        wrong,
+    } = file.skeletons;
+    if let Some((frame, problem)) = wrong {
+        return Err(Fault::frame(frame, problem));
     }
-    let frames = file.skeletons.len();
     if frames == 0 {
         return Err(Fault::file(Problem::Empty));
     }
@@ -129,6 +111,116 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Clip, Fault> {
         bodies: 1,
         fps: FPS,
     })
+}
+
+/// `[T][20][3]`, put flat while it is read: lists of lists of lists take twice as long.
+#[derive(Default)]
+struct Skeletons {
+    poses: Vec<f32>,
+    frames: usize,
+    /// The first frame, counted from 1, that breaks a rule.
+    wrong: Option<(usize, Problem)>,
+}
+
+impl Skeletons {
+    fn note(&mut self, problem: Problem) {
+        self.wrong.get_or_insert((self.frames, problem));
+    }
+}
+
+impl<'de> Deserialize<'de> for Skeletons {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Skeletons;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of frames")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut frames: A) -> Result<Skeletons, A::Error> {
+                let mut all = Skeletons::default();
+                loop {
+                    all.frames += 1;
+                    if frames.next_element_seed(Frame(&mut all))?.is_none() {
+                        all.frames -= 1;
+                        return Ok(all);
+                    }
+                }
+            }
+        }
+        deserializer.deserialize_seq(All)
+    }
+}
+
+/// Reads one frame.
+struct Frame<'a>(&'a mut Skeletons);
+
+impl<'de> DeserializeSeed<'de> for Frame<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Frame<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of joints")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut joints: A) -> Result<(), A::Error> {
+        let (expected, mut found) = (TopologyId::Kinect20.topology().joint_count(), 0);
+        while joints.next_element_seed(Joint(self.0))?.is_some() {
+            found += 1;
+        }
+        if found != expected {
+            self.0.note(Problem::JointCount { expected, found });
+        }
+        Ok(())
+    }
+}
+
+/// Reads one joint.
+struct Joint<'a>(&'a mut Skeletons);
+
+impl<'de> DeserializeSeed<'de> for Joint<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Joint<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of three coordinates")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut coordinates: A) -> Result<(), A::Error> {
+        let mut count = 0;
+        while let Some(value) = coordinates.next_element::<f64>()? {
+            let value = value as f32;
+            if !value.is_finite() {
+                self.0.note(Problem::NonFinite);
+            }
+            // A joint that has too many is refused, so what is kept of it does not matter.
+            if count < 3 {
+                self.0.poses.push(value);
+            }
+            count += 1;
+        }
+        if count != 3 {
+            self.0.note(Problem::malformed(format!(
+                "a joint has {count} coordinates, not 3"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Python writes NaN and Infinity, which JSON does not know: they get their own problem.
