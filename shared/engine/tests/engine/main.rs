@@ -7,6 +7,7 @@
 
 mod paths;
 mod reference;
+mod reuse;
 
 use proptest::prelude::*;
 use tendon_bundle::testing::{Numbers, Shape, random_encoder, random_tables};
