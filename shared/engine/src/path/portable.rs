@@ -57,8 +57,8 @@ fn add(sums: &mut [i32], from: &[u8], coefficient: i32) {
     }
 }
 
-/// Rows that share a pass over the weights.
-pub(super) const TILE: usize = 8;
+/// Rows that share a pass over the weights. With [`DEPTH`], 9 KiB of stack.
+pub(super) const TILE: usize = 16;
 
 /// The sums of some rows for one group of outputs.
 pub(super) type Sums = [[i32; GROUP]; TILE];
@@ -139,7 +139,7 @@ fn activations(rows: &Rows<'_>, count: usize, joint: usize, row: usize, first: u
 }
 
 /// Inputs whose weights are widened together: the dot product of 16-bit numbers is what compilers know best.
-const DEPTH: usize = 64;
+const DEPTH: usize = 128;
 
 /// Returns biases plus dot products.
 fn sums(product: &Product<'_>, count: usize, joint: usize, row: usize, group: usize) -> Sums {
@@ -159,9 +159,16 @@ fn sums(product: &Product<'_>, count: usize, joint: usize, row: usize, group: us
                 *wide = i16::from(*activation);
             }
         }
-        for (sums, activations) in sums.iter_mut().zip(&activations).take(count - row) {
-            for (sum, weights) in sums.iter_mut().zip(&weights) {
-                *sum = sum.wrapping_add(dot(len, activations, weights));
+        let fours = sums.as_chunks_mut::<4>().0.iter_mut();
+        let used = (count - row).div_ceil(4);
+        for (sums, activations) in fours.zip(activations.as_chunks::<4>().0).take(used) {
+            for (out, weights) in weights.iter().enumerate() {
+                let dots = dot4(activations, weights.get(..len).unwrap_or_default());
+                for (sums, dot) in sums.iter_mut().zip(dots) {
+                    if let Some(sum) = sums.get_mut(out) {
+                        *sum = sum.wrapping_add(dot);
+                    }
+                }
             }
         }
     }
@@ -178,13 +185,24 @@ fn widen(out: usize, quads: &[[u8; GROUP * QUAD]], wide: &mut [i16; DEPTH]) {
     }
 }
 
-/// Returns the dot product of the first `len` numbers.
+/// Returns the dot products of four rows with one row of weights.
 #[inline]
-fn dot(len: usize, activations: &[i16; DEPTH], weights: &[i16; DEPTH]) -> i32 {
-    let pairs = activations.iter().zip(weights).take(len);
-    pairs.fold(0_i32, |sum, (activation, weight)| {
-        sum.wrapping_add(i32::from(*activation).wrapping_mul(i32::from(*weight)))
-    })
+#[allow(
+    clippy::indexing_slicing,
+    reason = "all five slices are cut to one length before the loop"
+)]
+fn dot4([a, b, c, d]: &[[i16; DEPTH]; 4], weights: &[i16]) -> [i32; 4] {
+    let n = weights.len().min(DEPTH);
+    let (a, b, c, d, w) = (&a[..n], &b[..n], &c[..n], &d[..n], &weights[..n]);
+    let mut sums = [0_i32; 4];
+    for i in 0..n {
+        let weight = i32::from(w[i]);
+        sums[0] = sums[0].wrapping_add(i32::from(a[i]).wrapping_mul(weight));
+        sums[1] = sums[1].wrapping_add(i32::from(b[i]).wrapping_mul(weight));
+        sums[2] = sums[2].wrapping_add(i32::from(c[i]).wrapping_mul(weight));
+        sums[3] = sums[3].wrapping_add(i32::from(d[i]).wrapping_mul(weight));
+    }
+    sums
 }
 
 /// Sums that are kept in registers over all rows.
