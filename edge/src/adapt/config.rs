@@ -163,7 +163,7 @@ pub struct GuardConfig {
     pub margin: f32,
     /// Mean calibrated confidence that the answers must be above the shipped tail's, 0..=1.
     pub confidence_margin: f32,
-    /// Accuracy on the bundle's source buffer that the adapted tail may lose, 0..=1.
+    /// Accuracy on the bundle's source buffer, 0..=1: a tail that loses more is discarded at once; one that loses any does not serve.
     pub max_source_loss: f32,
     /// Share of recent windows on which both tails may disagree, 0..=1.
     pub max_disagreement: f32,

@@ -1,8 +1,9 @@
 //! Decides, without labels, whether the adapted tail may serve.
 //!
 //! Both tails are judged on the same recent windows and on the bundle's labelled source buffer. The adapted tail serves
-//! only while its estimate is not below the shipped tail's, it has not lost accuracy on the source, and it does not
-//! disagree with the shipped tail everywhere. Otherwise the shipped tail serves and the adapted one is discarded.
+//! only while its estimate is not below the shipped tail's, it names every source window that the shipped tail names, and it does
+//! not disagree with the shipped tail everywhere. Otherwise the shipped tail serves and, in time, the adapted one is discarded.
+//! A lost source window weighs more than any estimate: it is labelled, and it was replayed in the very steps that lost it.
 //!
 //! There are two estimates, and neither may be below the shipped tail's: *consistency*, the share of recent windows whose weak
 //! and strong view get the same class, and mean calibrated *confidence*. Consistency alone flatters a tail that was trained for
@@ -44,8 +45,10 @@ pub enum Verdict {
     BelowBase,
     /// The answers are less sure than the shipped tail's.
     LessSure,
-    /// Accuracy on the source buffer was lost.
+    /// Accuracy on the source buffer was lost, more than a tail may lose.
     SourceLost,
+    /// Some accuracy on the source buffer was lost.
+    SourceLess,
     /// Both tails disagree too often.
     Disagrees,
 }
@@ -125,6 +128,8 @@ impl Guard {
             Verdict::Serve
         } else if adapted.source < base.source - config.max_source_loss {
             Verdict::SourceLost
+        } else if adapted.source < base.source {
+            Verdict::SourceLess
         } else if windows < config.min_recent {
             Verdict::TooFew
         } else if disagreement > config.max_disagreement {
@@ -194,6 +199,7 @@ mod tests {
         check(scores(0.7, 0.9), 64, 0.1, Verdict::Serve);
         check(scores(0.69, 0.9), 64, 0.1, Verdict::BelowBase);
         check(scores(0.9, 0.5), 64, 0.1, Verdict::SourceLost);
+        check(scores(0.9, 0.89), 64, 0.1, Verdict::SourceLess);
         check(scores(0.9, 0.9), 64, 0.6, Verdict::Disagrees);
         check(scores(0.9, 0.9), 3, 0.1, Verdict::TooFew);
     }
