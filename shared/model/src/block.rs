@@ -8,10 +8,11 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::fused;
+use crate::fused::block::{Residual, Way};
+use crate::fused::{self, BlockInputs};
 use crate::graph::SUBSETS;
 use crate::init::{Initializer, WEIGHT_SPREAD};
-use crate::norm::BatchNorm;
+use crate::norm::{BatchNorm, Statistics};
 use crate::pass::Pass;
 use crate::temporal::{TemporalConv, every};
 
@@ -128,12 +129,15 @@ impl Block {
     /// - `adjacency`: `[subset, source joint, target joint]`
     /// - output: `[batch, joint, ceil(frame / stride), channel out]`
     pub fn forward(&self, x: Tensor<4>, adjacency: Tensor<3>, pass: &mut Pass) -> Tensor<4> {
-        let y = if fused::available(&x.device()) {
-            let (weight, bias) = (self.graph.weight.val(), self.graph.bias.val());
-            fused::graph(x.clone(), weight, bias, adjacency, self.edge.val())
-        } else {
-            self.graph.forward(x.clone(), adjacency * self.edge.val())
-        };
+        if fused::available(&x.device()) {
+            return self.fused(x, adjacency, pass);
+        }
+        self.plain(x, adjacency, pass)
+    }
+
+    /// The block out of Burn's operations, for every backend.
+    pub(crate) fn plain(&self, x: Tensor<4>, adjacency: Tensor<3>, pass: &mut Pass) -> Tensor<4> {
+        let y = self.graph.forward(x.clone(), adjacency * self.edge.val());
         let y = normalized(&self.norm1, y, true, pass);
         let y = self.temporal.forward(y, self.stride);
         let y = normalized(&self.norm2, y, false, pass);
@@ -154,6 +158,82 @@ impl Block {
             _ if self.adds_input => y + x,
             _ => y,
         })
+    }
+
+    /// The block as one operation.
+    fn fused(&self, x: Tensor<4>, adjacency: Tensor<3>, pass: &mut Pass) -> Tensor<4> {
+        let [batch, joint, frame, _] = x.dims();
+        let layers: Vec<&BatchNorm> = [&self.norm1, &self.norm2]
+            .into_iter()
+            .chain(&self.residual_norm)
+            .collect();
+        let nothing = || Tensor::<1>::zeros([1], &x.device()).into_dispatch();
+        let (residual, residual_bias) = match &self.residual {
+            Some(linear) => (
+                linear.weight.val().into_dispatch(),
+                linear.bias.as_ref().map(|bias| bias.val().into_dispatch()),
+            ),
+            None => (nothing(), None),
+        };
+        let (gamma3, beta3) = match &self.residual_norm {
+            Some(norm) => (norm.gamma.val(), norm.beta.val()),
+            None => (
+                self.norm2.gamma.val().detach(),
+                self.norm2.beta.val().detach(),
+            ),
+        };
+        let train = matches!(pass, Pass::Train(_));
+        let given = if train {
+            nothing()
+        } else {
+            let running = layers
+                .iter()
+                .flat_map(|norm| [norm.mean.val(), norm.var.val()]);
+            Tensor::cat(running.collect(), 0).into_dispatch()
+        };
+        let way = Way {
+            stride: self.stride,
+            residual: match (&self.residual, self.adds_input) {
+                (Some(_), _) => Residual::Projected,
+                (None, true) => Residual::Identity,
+                (None, false) => Residual::None,
+            },
+            train,
+            dropout: pass.draw(self.dropout),
+        };
+        let inputs = BlockInputs {
+            graph_weight: self.graph.weight.val().into_dispatch(),
+            graph_bias: self.graph.bias.val().into_dispatch(),
+            adjacency: adjacency.into_dispatch(),
+            edge: self.edge.val().into_dispatch(),
+            gamma1: self.norm1.gamma.val().into_dispatch(),
+            beta1: self.norm1.beta.val().into_dispatch(),
+            temporal_weight: self.temporal.weight.val().into_dispatch(),
+            temporal_bias: self.temporal.bias.val().into_dispatch(),
+            gamma2: self.norm2.gamma.val().into_dispatch(),
+            beta2: self.norm2.beta.val().into_dispatch(),
+            residual_weight: residual,
+            residual_bias: residual_bias.unwrap_or_else(nothing),
+            gamma3: gamma3.into_dispatch(),
+            beta3: beta3.into_dispatch(),
+            given,
+            x: x.into_dispatch(),
+        };
+        let (output, found) = fused::block(inputs, way);
+        if let Pass::Train(training) = pass {
+            let [_, _, kept, channel] = output.dims();
+            let counts = [frame, kept, kept].map(|frames| batch * joint * frames);
+            for (index, count) in (0..layers.len()).zip(counts) {
+                let part = |which: usize| {
+                    let values = found.clone().narrow(0, index, 1).narrow(1, which, 1);
+                    values.reshape([channel])
+                };
+                training
+                    .statistics
+                    .push(Statistics::new(part(0), part(1), count));
+            }
+        }
+        output
     }
 
     pub(crate) fn norms(&mut self) -> Vec<&mut BatchNorm> {

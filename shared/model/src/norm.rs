@@ -36,6 +36,17 @@ pub(crate) struct Statistics {
     var: Tensor<1>,
 }
 
+impl Statistics {
+    /// Of `count` rows with a mean and a population variance.
+    pub(crate) fn new(mean: Tensor<1>, variance: Tensor<1>, count: usize) -> Self {
+        let correction = count as f64 / (count.max(2) - 1) as f64;
+        Self {
+            mean: mean.detach(),
+            var: variance.detach() * correction,
+        }
+    }
+}
+
 impl BatchNorm {
     pub(crate) fn new(channels: usize, init: &mut Initializer<'_>) -> Self {
         Self {
@@ -93,11 +104,9 @@ impl BatchNorm {
             };
             (output, found.mean, found.variance)
         };
-        let correction = count as f64 / (count.max(2) - 1) as f64;
-        training.statistics.push(Statistics {
-            mean: mean.detach(),
-            var: variance.detach() * correction,
-        });
+        training
+            .statistics
+            .push(Statistics::new(mean, variance, count));
         output
     }
 

@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
+use crate::fused::dropout::Dropout;
 use crate::norm::{BatchNorm, Statistics};
 
 /// How the layers behave in one forward pass.
@@ -32,27 +33,27 @@ impl Pass {
         }))
     }
 
+    /// Which values of the next tensor to drop with probability `rate`; nothing when inferring.
+    pub(crate) fn draw(&mut self, rate: f64) -> Option<Dropout> {
+        match self {
+            Self::Train(training) if rate > 0.0 => Some(Dropout {
+                seed: training.noise.random(),
+                rate,
+            }),
+            _ => None,
+        }
+    }
+
     /// Zeroes each value with probability `rate` and scales the others up; the identity when inferring.
     pub(crate) fn dropout<const D: usize>(&mut self, x: Tensor<D>, rate: f64) -> Tensor<D> {
-        let Self::Train(training) = self else {
+        let Some(dropout) = self.draw(rate) else {
             return x;
         };
-        if rate <= 0.0 {
-            return x;
-        }
-        let keep = 1.0 / (1.0 - rate) as f32;
         let shape = x.dims();
-        let mask: Vec<f32> = (0..shape.iter().product())
-            .map(|_| {
-                if training.noise.random_bool(rate) {
-                    0.0
-                } else {
-                    keep
-                }
-            })
-            .collect();
-        let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
-        x * mask
+        let mut factors = vec![1.0; shape.iter().product()];
+        dropout.apply(0, &mut factors);
+        let factors = Tensor::from_data(TensorData::new(factors, shape), &x.device());
+        x * factors
     }
 }
 

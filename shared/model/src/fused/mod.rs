@@ -1,10 +1,15 @@
-//! The encoder's three heavy operations as one step each on the CPU, with their own gradients.
+//! The encoder's heavy parts as one step each on the CPU, with their own gradients: whole blocks, and the
+//! convolution and normalisation that are also used alone.
 //!
 //! Burn's single operations allocate and walk every activation many times; these keep to the cache. Other backends
 //! run the plain formulations beside the layers, which are also what tests compare these with. Work is cut into a fixed number of
 //! groups whose sums are added in order, so results do not depend on the number of threads.
 
+pub(crate) mod block;
+pub(crate) mod dropout;
 mod graph;
+mod lanes;
+mod matrix;
 mod norm;
 mod temporal;
 
@@ -12,19 +17,19 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
+
+use block::{TENSORS, TRAINED, Way};
 
 /// A tensor of the CPU backend.
 type Raw = FloatTensor<Flex>;
 
 /// Parts into which an operation cuts the batch; more threads than this do not help.
 const GROUPS: usize = 8;
-/// Floats of a temporary matrix: what stays in a core's cache.
-const CACHED: usize = 128 * 1024;
+/// Floats of an activation that are worked on at a time: small enough for a core's cache, enough rows for a fast product.
+const CACHED: usize = 512 * 1024;
 
 /// Whether tensors on `device` may use these operations.
 pub(crate) fn available(device: &Device) -> bool {
@@ -46,21 +51,81 @@ pub(crate) fn temporal(
     Tensor::from_dispatch(<Dispatch as Fused>::fused_temporal(x, weight, bias, stride))
 }
 
-/// See [`crate::block::GraphConv::forward`]; `adjacency` is a constant, `edge` its learned factor.
-pub(crate) fn graph(
-    x: Tensor<4>,
-    weight: Tensor<3>,
-    bias: Tensor<2>,
-    adjacency: Tensor<3>,
-    edge: Tensor<3>,
-) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Fused>::fused_graph(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        adjacency.into_dispatch(),
-        edge.into_dispatch(),
-    ))
+/// The tensors of a block on one backend, shaped as in [`crate::block::Block`]; what a block lacks is of any shape.
+#[derive(ExtensionType)]
+pub(crate) struct BlockInputs<B: Backend> {
+    pub(crate) x: FloatTensor<B>,
+    pub(crate) graph_weight: FloatTensor<B>,
+    pub(crate) graph_bias: FloatTensor<B>,
+    /// A constant; `edge` is its learned factor.
+    pub(crate) adjacency: FloatTensor<B>,
+    pub(crate) edge: FloatTensor<B>,
+    pub(crate) gamma1: FloatTensor<B>,
+    pub(crate) beta1: FloatTensor<B>,
+    pub(crate) temporal_weight: FloatTensor<B>,
+    pub(crate) temporal_bias: FloatTensor<B>,
+    pub(crate) gamma2: FloatTensor<B>,
+    pub(crate) beta2: FloatTensor<B>,
+    pub(crate) residual_weight: FloatTensor<B>,
+    pub(crate) residual_bias: FloatTensor<B>,
+    pub(crate) gamma3: FloatTensor<B>,
+    pub(crate) beta3: FloatTensor<B>,
+    /// Mean and variance of each BatchNorm layer, one after the other, unless they come from the batch.
+    pub(crate) given: FloatTensor<B>,
+}
+
+impl<B: Backend> BlockInputs<B> {
+    /// All tensors in the order of declaration.
+    fn list(&self) -> [FloatTensor<B>; TENSORS] {
+        [
+            &self.x,
+            &self.graph_weight,
+            &self.graph_bias,
+            &self.adjacency,
+            &self.edge,
+            &self.gamma1,
+            &self.beta1,
+            &self.temporal_weight,
+            &self.temporal_bias,
+            &self.gamma2,
+            &self.beta2,
+            &self.residual_weight,
+            &self.residual_bias,
+            &self.gamma3,
+            &self.beta3,
+            &self.given,
+        ]
+        .map(Clone::clone)
+    }
+
+    fn map<C: Backend>(self, each: impl Fn(FloatTensor<B>) -> FloatTensor<C>) -> BlockInputs<C> {
+        BlockInputs {
+            x: each(self.x),
+            graph_weight: each(self.graph_weight),
+            graph_bias: each(self.graph_bias),
+            adjacency: each(self.adjacency),
+            edge: each(self.edge),
+            gamma1: each(self.gamma1),
+            beta1: each(self.beta1),
+            temporal_weight: each(self.temporal_weight),
+            temporal_bias: each(self.temporal_bias),
+            gamma2: each(self.gamma2),
+            beta2: each(self.beta2),
+            residual_weight: each(self.residual_weight),
+            residual_bias: each(self.residual_bias),
+            gamma3: each(self.gamma3),
+            beta3: each(self.beta3),
+            given: each(self.given),
+        }
+    }
+}
+
+/// See [`crate::block::Block::forward`]. Also mean and variance of the BatchNorm layers, `[layer, 2, channel]`, off the
+/// autodiff graph.
+pub(crate) fn block(inputs: BlockInputs<Dispatch>, way: Way) -> (Tensor<4>, Tensor<3>) {
+    let (output, statistics) = <Dispatch as Fused>::fused_block(inputs, way);
+    let statistics = Tensor::from_dispatch(statistics);
+    (Tensor::from_dispatch(output), statistics.without_autodiff())
 }
 
 /// Mean and population variance of each channel, `[2, channel]`, off the autodiff graph.
@@ -95,13 +160,10 @@ trait Fused: Backend {
         stride: usize,
     ) -> FloatTensor<Self>;
 
-    fn fused_graph(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        adjacency: FloatTensor<Self>,
-        edge: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+    fn fused_block(
+        #[extension_type] inputs: BlockInputs<Self>,
+        way: Way,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     fn fused_statistics(rows: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -119,8 +181,9 @@ impl Fused for Flex {
         temporal::forward(&x, &weight, &bias, stride)
     }
 
-    fn fused_graph(x: Raw, weight: Raw, bias: Raw, adjacency: Raw, edge: Raw) -> Raw {
-        graph::forward(&x, &weight, &bias, &adjacency, &edge)
+    fn fused_block(inputs: BlockInputs<Self>, way: Way) -> (Raw, Raw) {
+        let (output, statistics, _) = block::forward(&inputs, way, false);
+        (output, statistics)
     }
 
     fn fused_statistics(rows: Raw) -> Raw {
@@ -152,17 +215,17 @@ impl Backward<Flex, 3> for TemporalBackward {
 }
 
 #[derive(Debug)]
-struct GraphBackward;
+struct BlockBackward;
 
-impl Backward<Flex, 4> for GraphBackward {
-    type State = (Raw, Raw, Raw, Raw, Raw);
+impl Backward<Flex, TRAINED> for BlockBackward {
+    type State = block::Saved;
 
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, TRAINED>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<Flex>(&ops.node);
-        let (x, weight, bias, adjacency, edge) = ops.state;
-        let found = graph::backward(&x, &weight, &bias, &adjacency, &edge, &grad);
+        let needs_x = ops.parents[0].is_some();
+        let found = block::backward(ops.state, grad, needs_x);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(node) = parent {
+            if let (Some(node), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(node.id, gradient);
             }
         }
@@ -178,7 +241,7 @@ impl Backward<Flex, 3> for NormBackward {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<Flex>(&ops.node);
         let (rows, gamma, beta, statistics, relu) = ops.state;
-        let found = norm::backward(&rows, &gamma, &beta, &statistics, relu, &grad);
+        let found = norm::backward(&rows, &gamma, &beta, &statistics, relu, grad);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let Some(node) = parent {
                 grads.register::<Flex>(node.id, gradient);
@@ -211,25 +274,35 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         }
     }
 
-    fn fused_graph(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        adjacency: FloatTensor<Self>,
-        edge: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node(), edge.node()];
-        let (x, weight, bias) = (
-            x.into_primitive(),
-            weight.into_primitive(),
-            bias.into_primitive(),
-        );
-        let (adjacency, edge) = (adjacency.into_primitive(), edge.into_primitive());
-        let output = graph::forward(&x, &weight, &bias, &adjacency, &edge);
-        match GraphBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((x, weight, bias, adjacency, edge), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+    fn fused_block(inputs: BlockInputs<Self>, way: Way) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [
+            &inputs.x,
+            &inputs.graph_weight,
+            &inputs.graph_bias,
+            &inputs.edge,
+            &inputs.gamma1,
+            &inputs.beta1,
+            &inputs.temporal_weight,
+            &inputs.temporal_bias,
+            &inputs.gamma2,
+            &inputs.beta2,
+            &inputs.residual_weight,
+            &inputs.residual_bias,
+            &inputs.gamma3,
+            &inputs.beta3,
+        ]
+        .map(|tensor| tensor.node());
+        let inputs = inputs.map::<Flex>(|tensor| tensor.into_primitive());
+        let prepared = BlockBackward.prepare::<C>(nodes).compute_bound().stateful();
+        let tracked = matches!(prepared, OpsKind::Tracked(_));
+        let (output, statistics, saved) = block::forward(&inputs, way, tracked);
+        drop(inputs);
+        let output = match (prepared, saved) {
+            (OpsKind::Tracked(prep), Some(saved)) => prep.finish(saved, output),
+            (OpsKind::Tracked(_), None) => unreachable!("a tracked block keeps its state"),
+            (OpsKind::UnTracked(prep), _) => prep.finish(output),
+        };
+        (output, FloatTensor::<Self>::new(statistics))
     }
 
     fn fused_statistics(rows: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -255,7 +328,7 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
 }
 
 /// A tensor's values in row-major order, copied only if they lie otherwise.
-struct Flat(Raw);
+pub(crate) struct Flat(Raw);
 
 impl Flat {
     fn new(tensor: &Raw) -> Self {
@@ -265,6 +338,20 @@ impl Flat {
     fn values(&self) -> &[f32] {
         // All tensors of this crate are f32, and this one has just been made contiguous.
         self.0.as_slice().unwrap_or_default()
+    }
+
+    /// Values to be changed; copied if someone else holds them.
+    fn values_mut(&mut self) -> &mut [f32] {
+        let count = self.0.layout().num_elements();
+        if self.0.storage::<f32>().len() != count {
+            let shape = self.0.layout().shape().clone();
+            self.0 = raw(self.values().to_vec(), [count]).reshape(shape);
+        }
+        self.0.storage_mut()
+    }
+
+    fn reshaped<const D: usize>(self, shape: [usize; D]) -> Raw {
+        self.0.reshape(shape.into())
     }
 }
 
@@ -280,26 +367,9 @@ fn dims<const D: usize>(tensor: &Raw) -> [usize; D] {
     dims
 }
 
-/// `a [rows, inner]` times `b [inner, columns]`, row-major.
-fn product(a: Vec<f32>, inner: usize, b: &Raw) -> Flat {
-    let rows = a.len() / inner.max(1);
-    Flat::new(&Flex::float_matmul(raw(a, [rows, inner]), b.clone()))
-}
-
-/// Calls `work` on equal runs of `total` items, in parallel; results in order.
-fn grouped<R: Send>(total: usize, work: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
-    let size = total.div_ceil(GROUPS).max(1);
-    (0..total.div_ceil(size))
-        .into_par_iter()
-        .map(|group| work(group * size..total.min((group + 1) * size)))
-        .collect()
-}
-
-/// Adds `other` to `sum`.
-fn add(sum: &mut [f32], other: &[f32]) {
-    for (sum, other) in sum.iter_mut().zip(other) {
-        *sum += other;
-    }
+/// Items of one of the groups into which `total` are cut.
+fn group(total: usize) -> usize {
+    total.div_ceil(GROUPS).max(1)
 }
 
 #[cfg(test)]

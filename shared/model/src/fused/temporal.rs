@@ -1,120 +1,191 @@
-//! Temporal convolution as products of cache-sized matrices whose rows are nine frames.
+//! Temporal convolution as one product a frame: the nine frames around it lie next to each other, so
+//! nothing is copied, and frames outside the window are left out.
 
-use burn::backend::Flex;
-use burn::backend::ops::FloatTensorOps;
+use rayon::prelude::*;
 
-use super::{CACHED, Flat, Raw, add, dims, grouped, product, raw};
+use super::lanes::{add_to_rows, sum_rows};
+use super::matrix::{Matrix, Write, product};
+use super::{CACHED, Flat, Raw, dims, group, raw};
 use crate::temporal::{PADDING, TAPS};
 
 /// Sizes of one convolution; a sequence is one joint of one window.
 #[derive(Clone, Copy)]
-struct Shape {
-    sequences: usize,
-    frames: usize,
-    kept: usize,
-    input: usize,
-    output: usize,
-    stride: usize,
+pub(super) struct Temporal {
+    pub(super) frames: usize,
+    pub(super) kept: usize,
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) stride: usize,
 }
 
-impl Shape {
-    fn new(x: &Raw, weight: &Raw, stride: usize) -> Self {
-        let [batch, joint, frames, input] = dims(x);
-        let [_, _, output] = dims(weight);
-        let kept = frames.div_ceil(stride);
+/// The weights as the input's gradient needs them.
+pub(super) struct Flipped {
+    /// For each remainder of a frame's number: its taps from the last to the first, `[tap, output, input]`.
+    phases: Vec<Vec<f32>>,
+}
+
+impl Temporal {
+    pub(super) fn new(frames: usize, [input, output]: [usize; 2], stride: usize) -> Self {
         Self {
-            sequences: batch * joint,
             frames,
-            kept,
+            kept: frames.div_ceil(stride),
             input,
             output,
             stride,
         }
     }
 
-    /// Sequences whose rows of nine frames fit the cache.
-    fn chunk(&self) -> usize {
-        (CACHED / (self.kept * TAPS * self.input)).max(1)
+    /// Floats of a sequence of the input.
+    pub(super) fn sequence(&self) -> usize {
+        self.frames * self.input
     }
 
-    /// For each kept frame: the run of floats in the row of nine frames, and where it lies in the sequence.
-    fn runs(&self) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> {
+    /// Floats of a sequence of the output.
+    pub(super) fn kept_sequence(&self) -> usize {
+        self.kept * self.output
+    }
+
+    /// For each kept frame: its taps that lie inside the window, and the frame under the first of them.
+    fn runs(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>, usize)> {
         let Self {
             frames,
             kept,
-            input,
             stride,
             ..
         } = *self;
-        (0..kept).map(move |at| {
-            let at = at * stride;
+        (0..kept).map(move |index| {
+            let at = index * stride;
             let first = PADDING.saturating_sub(at);
             let last = TAPS.min(frames + PADDING - at);
-            (first * input..last * input, (at + first - PADDING) * input)
+            (index, first..last, at + first - PADDING)
         })
     }
 
-    /// The rows of nine frames of some sequences, `[sequence * kept, tap * input]`.
-    fn gather(&self, x: &[f32]) -> Vec<f32> {
-        let width = TAPS * self.input;
-        let sequence = self.frames * self.input;
-        let mut rows = vec![0.0; x.len() / sequence * self.kept * width];
-        for (x, rows) in x
-            .chunks_exact(sequence)
-            .zip(rows.chunks_exact_mut(self.kept * width))
-        {
-            for (row, (run, from)) in rows.chunks_exact_mut(width).zip(self.runs()) {
-                let length = run.len();
-                row[run].copy_from_slice(&x[from..from + length]);
-            }
+    /// The output of some sequences, without the bias.
+    ///
+    /// # Shapes
+    /// `x`: `[sequence, frame, input]`; `weight`: `[tap, input, output]`; `out`: `[sequence, kept, output]`
+    pub(super) fn forward(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        let Self { input, output, .. } = *self;
+        let count = x.len() / self.sequence();
+        for (index, taps, from) in self.runs() {
+            let width = taps.len() * input;
+            product(
+                Matrix::new(&x[from * input..], [count, width], self.sequence()),
+                Matrix::new(
+                    &weight[taps.start * input * output..],
+                    [width, output],
+                    output,
+                ),
+                &mut out[index * output..],
+                self.kept_sequence(),
+                Write::Set,
+            );
         }
-        rows
     }
 
-    /// The reverse of [`Self::gather`] for gradients: overlapping rows add up.
-    fn scatter(&self, rows: &[f32], x: &mut [f32]) {
-        let width = TAPS * self.input;
-        let sequence = self.frames * self.input;
-        for (x, rows) in x
-            .chunks_exact_mut(sequence)
-            .zip(rows.chunks_exact(self.kept * width))
-        {
-            for (row, (run, from)) in rows.chunks_exact(width).zip(self.runs()) {
-                let length = run.len();
-                add(&mut x[from..from + length], &row[run]);
-            }
+    /// Adds what some sequences contribute to the gradient of the weights.
+    pub(super) fn weight_gradient(&self, x: &[f32], grad: &[f32], sum: &mut [f32]) {
+        let Self { input, output, .. } = *self;
+        let count = x.len() / self.sequence();
+        for (index, taps, from) in self.runs() {
+            let width = taps.len() * input;
+            product(
+                Matrix::new(&x[from * input..], [count, width], self.sequence()).transposed(),
+                Matrix::new(
+                    &grad[index * output..],
+                    [count, output],
+                    self.kept_sequence(),
+                ),
+                &mut sum[taps.start * input * output..],
+                output,
+                Write::Add,
+            );
         }
+    }
+
+    /// The weights turned round for [`Self::input_gradient`].
+    pub(super) fn flipped(&self, weight: &[f32]) -> Flipped {
+        let Self { input, output, .. } = *self;
+        let phases = (0..self.stride.min(TAPS)).map(|phase| {
+            let mut turned = Vec::with_capacity(TAPS.div_ceil(self.stride) * input * output);
+            for tap in (phase..TAPS).step_by(self.stride).rev() {
+                let weight = &weight[tap * input * output..][..input * output];
+                for output_channel in 0..output {
+                    turned.extend(weight.iter().skip(output_channel).step_by(output));
+                }
+            }
+            turned
+        });
+        Flipped {
+            phases: phases.collect(),
+        }
+    }
+
+    /// The input's gradient for some sequences.
+    pub(super) fn input_gradient(&self, grad: &[f32], flipped: &Flipped, dx: &mut [f32]) {
+        let Self {
+            kept,
+            input,
+            output,
+            stride,
+            ..
+        } = *self;
+        let count = grad.len() / self.kept_sequence();
+        for frame in 0..self.frames {
+            // Frame `frame` lies under tap `frame + PADDING - stride * k` of kept frame `k`.
+            let phase = (frame + PADDING) % stride;
+            let (weight, latest) = match flipped.phases.get(phase) {
+                Some(weight) => (weight.as_slice(), (frame + PADDING) / stride),
+                None => (&[][..], 0),
+            };
+            let taps = weight.len() / (input * output);
+            let low = (latest + 1).saturating_sub(taps);
+            let high = (latest + 1).min(kept);
+            // Rows of the turned weights before the first kept frame.
+            let skipped = (low + taps).saturating_sub(latest + 1);
+            if taps == 0 || low >= high {
+                for row in dx[frame * input..].chunks_mut(self.sequence()) {
+                    row[..input].fill(0.0);
+                }
+                continue;
+            }
+            let width = (high - low) * output;
+            product(
+                Matrix::new(&grad[low * output..], [count, width], self.kept_sequence()),
+                Matrix::new(&weight[skipped * output * input..], [width, input], input),
+                &mut dx[frame * input..],
+                self.sequence(),
+                Write::Set,
+            );
+        }
+    }
+
+    /// Sequences whose input fits the cache.
+    fn chunk(&self) -> usize {
+        (CACHED / self.sequence().max(1)).max(1)
     }
 }
 
 pub(super) fn forward(x: &Raw, weight: &Raw, bias: &Raw, stride: usize) -> Raw {
-    let shape = Shape::new(x, weight, stride);
-    let Shape {
-        frames,
-        kept,
-        input,
-        output,
-        ..
-    } = shape;
-    let [batch, joint, ..] = dims::<4>(x);
+    let [batch, joint, frames, input] = dims(x);
+    let [_, _, output] = dims(weight);
+    let sizes = Temporal::new(frames, [input, output], stride);
     let (x, bias, weight) = (Flat::new(x), Flat::new(bias), Flat::new(weight));
-    let matrix = raw(weight.values().to_vec(), [TAPS * input, output]);
-    let parts = grouped(shape.sequences, |run| {
-        let mut out = Vec::with_capacity(run.len() * kept * output);
-        let x = &x.values()[run.start * frames * input..run.end * frames * input];
-        for x in x.chunks(shape.chunk() * frames * input) {
-            let rows = product(shape.gather(x), TAPS * input, &matrix);
-            for row in rows.values().chunks_exact(output) {
-                out.extend(
-                    row.iter()
-                        .zip(bias.values())
-                        .map(|(value, bias)| value + bias),
-                );
+    let (sequence, kept) = (sizes.sequence(), sizes.kept_sequence());
+    let mut out = vec![0.0; batch * joint * kept];
+    let run = group(batch * joint);
+    out.par_chunks_mut(run * kept)
+        .zip(x.values().par_chunks(run * sequence))
+        .for_each(|(out, x)| {
+            let chunk = sizes.chunk();
+            let chunks = out.chunks_mut(chunk * kept).zip(x.chunks(chunk * sequence));
+            for (out, x) in chunks {
+                sizes.forward(x, weight.values(), out);
+                add_to_rows(out, bias.values());
             }
-        }
-        out
-    });
-    raw(parts.concat(), [batch, joint, kept, output])
+        });
+    raw(out, [batch, joint, sizes.kept, output])
 }
 
 /// Gradients of input (if `needs_x`), weight and bias.
@@ -125,60 +196,48 @@ pub(super) fn backward(
     grad: &Raw,
     needs_x: bool,
 ) -> [Option<Raw>; 3] {
-    let shape = Shape::new(x, weight, stride);
-    let Shape {
-        frames,
-        kept,
-        input,
-        output,
-        ..
-    } = shape;
-    let width = TAPS * input;
-    let x_shape = dims::<4>(x);
+    let [batch, joint, frames, input] = dims(x);
+    let [_, _, output] = dims(weight);
+    let sizes = Temporal::new(frames, [input, output], stride);
     let (x, grad, weight) = (Flat::new(x), Flat::new(grad), Flat::new(weight));
-    let matrix = raw(weight.values().to_vec(), [width, output]);
-    let transposed = matrix.transpose(0, 1).to_contiguous();
-    let parts = grouped(shape.sequences, |run| {
-        let mut dx = vec![
-            0.0;
-            if needs_x {
-                run.len() * frames * input
-            } else {
-                0
+    let (sequence, kept) = (sizes.sequence(), sizes.kept_sequence());
+    let run = group(batch * joint);
+    let chunk = sizes.chunk();
+    let parts: Vec<(Vec<f32>, Vec<f32>)> = x
+        .values()
+        .par_chunks(run * sequence)
+        .zip(grad.values().par_chunks(run * kept))
+        .map(|(x, grad)| {
+            let (mut dweight, mut dbias) = (vec![0.0; TAPS * input * output], vec![0.0; output]);
+            for (x, grad) in x.chunks(chunk * sequence).zip(grad.chunks(chunk * kept)) {
+                sizes.weight_gradient(x, grad, &mut dweight);
+                sum_rows(&mut dbias, grad);
             }
-        ];
-        let (mut dweight, mut dbias) = (vec![0.0; width * output], vec![0.0; output]);
-        let x = &x.values()[run.start * frames * input..run.end * frames * input];
-        let grad = &grad.values()[run.start * kept * output..run.end * kept * output];
-        let chunk = shape.chunk();
-        let chunks = x
-            .chunks(chunk * frames * input)
-            .zip(grad.chunks(chunk * kept * output));
-        for (index, (x, grad)) in chunks.enumerate() {
-            let count = grad.len() / output;
-            let rows = raw(shape.gather(x), [count, width]).transpose(0, 1);
-            let part = Flex::float_matmul(rows, raw(grad.to_vec(), [count, output]));
-            add(&mut dweight, Flat::new(&part).values());
-            for row in grad.chunks_exact(output) {
-                add(&mut dbias, row);
-            }
-            if needs_x {
-                let rows = product(grad.to_vec(), output, &transposed);
-                let start = index * chunk * frames * input;
-                shape.scatter(rows.values(), &mut dx[start..start + x.len()]);
-            }
-        }
-        (dx, dweight, dbias)
-    });
-    let mut dx = Vec::with_capacity(if needs_x { x.values().len() } else { 0 });
-    let (mut dweight, mut dbias) = (vec![0.0; width * output], vec![0.0; output]);
-    for (x, weight, bias) in parts {
-        dx.extend(x);
-        add(&mut dweight, &weight);
-        add(&mut dbias, &bias);
+            (dweight, dbias)
+        })
+        .collect();
+    let (mut dweight, mut dbias) = (vec![0.0; TAPS * input * output], vec![0.0; output]);
+    for (weight, bias) in &parts {
+        sum_rows(&mut dweight, weight);
+        sum_rows(&mut dbias, bias);
     }
+    let dx = needs_x.then(|| {
+        let flipped = sizes.flipped(weight.values());
+        let mut dx = vec![0.0; batch * joint * sequence];
+        dx.par_chunks_mut(run * sequence)
+            .zip(grad.values().par_chunks(run * kept))
+            .for_each(|(dx, grad)| {
+                for (dx, grad) in dx
+                    .chunks_mut(chunk * sequence)
+                    .zip(grad.chunks(chunk * kept))
+                {
+                    sizes.input_gradient(grad, &flipped, dx);
+                }
+            });
+        raw(dx, [batch, joint, frames, input])
+    });
     [
-        needs_x.then(|| raw(dx, x_shape)),
+        dx,
         Some(raw(dweight, [TAPS, input, output])),
         Some(raw(dbias, [output])),
     ]

@@ -5,8 +5,13 @@ use crate::block::{Block, BlockSpec};
 use crate::graph::{Adjacency, GraphKind};
 use crate::init::Initializer;
 use crate::norm::EPSILON;
+use crate::parameters::collect_gradients;
+use crate::pass::Pass;
+use burn::module::{Module as _, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::module::batch_norm_train;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 use tendon_shared::topology::TopologyId;
 
 const JOINTS: usize = 20;
@@ -48,6 +53,19 @@ fn close<const D: usize>(name: &str, found: Tensor<D>, expected: Tensor<D>) {
     );
 }
 
+/// As [`close`] for all but one of 200 values: one on the edge of a ReLU may fall on either side, and
+/// the gradients of its neighbours with it. A frame, joint, channel or window that is wrong is more than that.
+fn mostly_close<const D: usize>(found: Tensor<D>, expected: Tensor<D>) {
+    let scale: f32 = expected.clone().abs().max().into_scalar();
+    let errors: Vec<f32> = (found - expected).abs().into_data().try_to_vec().unwrap();
+    let wrong = errors.iter().filter(|error| **error > 1e-4 * scale).count();
+    assert!(
+        wrong * 200 <= errors.len(),
+        "{wrong} of {} gradients",
+        errors.len()
+    );
+}
+
 /// Outputs and gradients of both ways for the same input.
 fn compare<const D: usize, const E: usize>(
     shape: [usize; D],
@@ -58,14 +76,15 @@ fn compare<const D: usize, const E: usize>(
         let x = values(shape, 0.0).require_grad();
         let output = way(x.clone());
         let weights = values(output.dims(), 2.0);
-        let gradients = (output.clone() * weights).sum().backward();
+        // Squares: what lies on the edge of the last ReLU, on either side of it, has no weight.
+        let gradients = (output.clone().powi_scalar(2) * weights).sum().backward();
         let dx = x.grad(&gradients).unwrap();
         (output, dx, gradients)
     };
     let (output, dx, gradients) = run(&fused);
     let (expected, expected_dx, expected_gradients) = run(&plain);
     close("output", output, expected);
-    close("input gradient", dx, expected_dx);
+    mostly_close(dx, expected_dx);
     (gradients, expected_gradients)
 }
 
@@ -94,45 +113,157 @@ fn temporal_convolution_equals_the_plain_one() {
     }
 }
 
-#[test]
-fn graph_convolution_equals_the_plain_one() {
-    let block = block();
+/// A block of one kind, with parameters that are not at their neutral start.
+fn some_block(spec: BlockSpec, dropout: f64) -> Block {
+    let device = device();
+    let block = Block::new(spec, JOINTS, dropout, &mut Initializer::new(3, &device));
+    struct Spread(f32);
+    impl burn::module::ModuleMapper for Spread {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += 1.0;
+            let phase = self.0;
+            param.map(|old| {
+                let trained = old.is_require_grad();
+                let shape = old.dims();
+                let scale = if trained { 0.3 } else { 0.0 };
+                let new = old.without_autodiff() + values(shape, phase).without_autodiff() * scale;
+                Tensor::from_inner(new).set_require_grad(trained)
+            })
+        }
+    }
+    block.map(&mut Spread(0.0))
+}
+
+fn adjacency() -> Tensor<3> {
     let kind = GraphKind::SpatialHop1 {
         true_distances: true,
     };
     let adjacency = Adjacency::new(TopologyId::Kinect20.topology(), kind);
-    let adjacency = TensorData::new(adjacency.values, [3, JOINTS, JOINTS]);
-    let adjacency = Tensor::<3>::from_data(adjacency, &device());
-    let (conv, edge) = (&block.graph, block.edge.val());
+    Tensor::from_data(
+        TensorData::new(adjacency.values, [3, JOINTS, JOINTS]),
+        &device(),
+    )
+}
+
+fn train() -> Pass {
+    Pass::train(ChaCha8Rng::seed_from_u64(5))
+}
+
+fn check_block(spec: BlockSpec, dropout: f64, pass: impl Fn() -> Pass) {
+    let block = some_block(spec, dropout);
+    // Enough windows for several groups, and for several parts of one.
+    let shape = [19, JOINTS, FRAMES, spec.input];
     let (found, expected) = compare(
-        [19, JOINTS, FRAMES, CHANNELS],
-        |x| {
-            super::graph(
-                x,
-                conv.weight.val(),
-                conv.bias.val(),
-                adjacency.clone(),
-                edge.clone(),
-            )
-        },
-        |x| conv.forward(x, adjacency.clone() * edge.clone()),
+        shape,
+        |x| block.forward(x, adjacency(), &mut pass()),
+        |x| block.plain(x, adjacency(), &mut pass()),
     );
-    let (weight, bias) = (conv.weight.val(), conv.bias.val());
-    close(
-        "weight",
-        weight.grad(&found).unwrap(),
-        weight.grad(&expected).unwrap(),
+    let found = collect_gradients(&block, &found);
+    let expected = collect_gradients(&block, &expected);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
     );
-    close(
-        "bias",
-        bias.grad(&found).unwrap(),
-        bias.grad(&expected).unwrap(),
-    );
-    close(
-        "edge",
-        edge.grad(&found).unwrap(),
-        edge.grad(&expected).unwrap(),
-    );
+    for (name, expected) in expected {
+        let train = matches!(pass(), Pass::Train(_));
+        // Convolutions' biases cancel in BatchNorm: their gradients are rounding errors.
+        let neutral = name.ends_with("bias") && train;
+        let scale = expected.data.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        let scale = if neutral { scale.max(1e3) } else { scale };
+        let tolerance = if train { 5e-4 } else { 5e-3 };
+        for (found, expected) in found[&name].data.iter().zip(&expected.data) {
+            let error = (found - expected).abs();
+            assert!(
+                error <= tolerance * scale,
+                "{spec:?} {name}: {error} of {scale}"
+            );
+        }
+    }
+}
+
+const KINDS: [BlockSpec; 4] = [
+    BlockSpec {
+        input: 9,
+        output: 16,
+        stride: 1,
+        residual: false,
+    },
+    BlockSpec {
+        input: 32,
+        output: 32,
+        stride: 1,
+        residual: true,
+    },
+    BlockSpec {
+        input: 16,
+        output: 40,
+        stride: 1,
+        residual: true,
+    },
+    BlockSpec {
+        input: 32,
+        output: 48,
+        stride: 2,
+        residual: true,
+    },
+];
+
+#[test]
+fn a_block_in_training_equals_the_plain_one() {
+    for spec in KINDS {
+        check_block(spec, 0.0, train);
+    }
+}
+
+#[test]
+fn a_block_with_dropout_equals_the_plain_one() {
+    for spec in KINDS {
+        check_block(spec, 0.3, train);
+    }
+}
+
+#[test]
+fn a_block_with_running_averages_equals_the_plain_one() {
+    for spec in KINDS {
+        check_block(spec, 0.3, || Pass::Infer);
+    }
+}
+
+#[test]
+fn running_averages_of_both_ways_agree() {
+    let mut block = some_block(KINDS[3], 0.0);
+    let x = || values([19, JOINTS, FRAMES, 32], 0.0);
+    let (mut one, mut other) = (train(), train());
+    block.forward(x(), adjacency(), &mut one);
+    block.plain(x(), adjacency(), &mut other);
+    let (Pass::Train(one), Pass::Train(other)) = (one, other) else {
+        panic!("both train")
+    };
+    let mut copy = block.clone();
+    for (norm, found) in block.norms().into_iter().zip(one.statistics) {
+        norm.absorb(found);
+    }
+    for (norm, found) in copy.norms().into_iter().zip(other.statistics) {
+        norm.absorb(found);
+    }
+    for (norm, expected) in block.norms().into_iter().zip(copy.norms()) {
+        close("mean", norm.mean.val(), expected.mean.val());
+        close("variance", norm.var.val(), expected.var.val());
+    }
+}
+
+#[test]
+fn a_block_over_frozen_features_asks_for_no_gradient_of_them() {
+    for spec in KINDS {
+        let block = some_block(spec, 0.0);
+        let x = values([3, JOINTS, FRAMES, spec.input], 0.0);
+        let gradients = block
+            .forward(x.clone(), adjacency(), &mut train())
+            .sum()
+            .backward();
+        assert!(x.grad(&gradients).is_none());
+        assert!(block.graph.weight.val().grad(&gradients).is_some());
+    }
 }
 
 #[test]
@@ -168,28 +299,23 @@ fn normalisation_equals_the_plain_one() {
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    let block = block();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         pool.install(|| {
-            let (weight, bias) = (block.temporal.weight.val(), block.temporal.bias.val());
-            let output = super::temporal(
-                values([7, JOINTS, FRAMES, 48], 0.0),
-                weight.clone(),
-                bias,
-                1,
-            );
-            let gradients = output.powi_scalar(2).sum().backward();
-            weight
-                .grad(&gradients)
-                .unwrap()
-                .into_data()
-                .try_to_vec::<f32>()
-                .unwrap()
+            KINDS.map(|spec| {
+                let block = some_block(spec, 0.2);
+                let x = values([21, JOINTS, FRAMES, spec.input], 0.0);
+                let output = block.forward(x, adjacency(), &mut train());
+                let gradients = output.clone().powi_scalar(2).sum().backward();
+                let output: Vec<f32> = output.into_data().try_to_vec().unwrap();
+                (output, collect_gradients(&block, &gradients))
+            })
         })
     };
-    assert_eq!(run(1), run(2));
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
 }
