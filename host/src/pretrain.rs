@@ -1,7 +1,8 @@
 //! The pretraining loop: views in, one loss, one step, and everything written so that a kill loses no work.
 //!
-//! It knows no method and no file format of recordings. Its result depends only on configuration and data:
-//! a run that is killed at any moment and resumed ends with the same bytes on the CPU.
+//! It knows no method and no file format of recordings. Its result depends only on configuration and data, not on the number of
+//! threads: a run that is killed at any moment and resumed ends with the same bytes on the CPU. Between kinds of processors
+//! (with and without AVX-512, say) the last bits differ, because their matrix products add in another order.
 
 pub mod batch;
 pub mod checkpoint;
@@ -28,7 +29,7 @@ use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
 use crate::evaluate::EvaluateError;
-use crate::method::{Method, MethodError, Moment, SkeletonClr};
+use crate::method::{Drawn, Method, MethodError, Moment, SkeletonClr};
 
 /// A run: what to train on, how, and where to write.
 pub struct Run<'a> {
@@ -188,31 +189,36 @@ pub fn pretrain(
         files.snapshot(run, method.as_ref(), 0)?;
         files.checkpoint(&position, method.as_ref(), &collapse)?;
     }
+    let moment = |step| Moment {
+        seed: config.seed,
+        epoch: step / per_epoch,
+        step,
+    };
+    let mut prepare = |step| batches.prepare(&draws, &moment(step), step % per_epoch);
+    let mut ahead = None;
     while position.step < steps && wish == Wish::Continue {
         let step = position.step;
-        let moment = Moment {
-            seed: config.seed,
-            epoch: step / per_epoch,
-            step,
-        };
         let rate = config.schedule.at(step, per_epoch, config.epochs);
-        let drawn = batches.draw(&draws, &moment, step % per_epoch, device)?;
-        let loss = method.loss(&drawn, &moment)?;
-        let value = f64::from(loss.value.clone().into_scalar::<f32>());
-        let (spread, dim) = loss.spread;
-        collapse
-            .check(step, value, spread, dim)
-            .map_err(MethodError::from)?;
-        let norm = method.learn(&loss.value.backward(), rate);
+        let prepared = match ahead.take() {
+            Some(prepared) => prepared,
+            None => prepare(step)?,
+        };
+        let drawn: Vec<Drawn> = prepared.into_iter().map(|draw| draw.onto(device)).collect();
+        // The next step's windows are augmented while this step runs.
+        let (figures, next) = std::thread::scope(|scope| {
+            let next = (step + 1 < steps).then(|| scope.spawn(|| prepare(step + 1)));
+            let figures = train(method.as_mut(), &drawn, &moment(step), rate, &mut collapse);
+            let next = next.map(|next| match next.join() {
+                Ok(next) => next,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            (figures, next)
+        });
+        let figures = figures?;
+        let value = figures[0].1;
+        ahead = next.transpose()?;
         position.step += 1;
 
-        let mut figures = vec![
-            ("loss", value),
-            ("rate", rate),
-            ("spread", spread),
-            ("gradient_norm", norm),
-        ];
-        figures.extend(loss.figures);
         files.figures(run, position.step, "train", &figures)?;
         wish = watch(Progress::Step {
             step: position.step,
@@ -252,6 +258,29 @@ pub fn pretrain(
         steps,
         encoders,
     })
+}
+
+/// One step on its windows; its figures, of which the loss is the first.
+fn train(
+    method: &mut dyn Method,
+    drawn: &[Drawn],
+    moment: &Moment,
+    rate: f64,
+    collapse: &mut CollapseWatch,
+) -> Result<Vec<(&'static str, f64)>, MethodError> {
+    let loss = method.loss(drawn, moment)?;
+    let value = f64::from(loss.value.clone().into_scalar::<f32>());
+    let (spread, dim) = loss.spread;
+    collapse.check(moment.step, value, spread, dim)?;
+    let norm = method.learn(&loss.value.backward(), rate);
+    let mut figures = vec![
+        ("loss", value),
+        ("rate", rate),
+        ("spread", spread),
+        ("gradient_norm", norm),
+    ];
+    figures.extend(loss.figures);
+    Ok(figures)
 }
 
 impl Wish {

@@ -6,12 +6,37 @@ use rayon::prelude::*;
 use tendon_data::windows::Windows;
 use tendon_model::augment::View;
 use tendon_model::augment::random::generator;
+use tendon_shared::pose::Presence;
 use tendon_shared::stream::{StreamLengthError, stack};
 
 use crate::method::{Draw, Drawn, Moment, Pool, ViewSpec};
 
 /// Coordinates of a joint.
 const AXES: usize = 3;
+
+/// The windows of one draw, not yet on a device.
+pub struct Prepared {
+    /// `[view][input]`: `[window, body, channel, frame, joint]`.
+    views: Vec<Vec<TensorData>>,
+    presence: Vec<Presence>,
+    labels: Vec<u16>,
+}
+
+impl Prepared {
+    /// Puts the windows on a device.
+    #[must_use]
+    pub fn onto(self, device: &Device) -> Drawn {
+        let put = |data| Tensor::from_data(data, device);
+        let views = self.views.into_iter();
+        Drawn {
+            views: views
+                .map(|inputs| inputs.into_iter().map(put).collect())
+                .collect(),
+            presence: self.presence,
+            labels: self.labels,
+        }
+    }
+}
 
 /// Draws batches from training windows in a new random order each epoch.
 pub struct Batches<'a> {
@@ -42,19 +67,32 @@ impl<'a> Batches<'a> {
         position: u64,
         device: &Device,
     ) -> Result<Vec<Drawn>, StreamLengthError> {
+        let prepared = self.prepare(draws, moment, position)?;
+        Ok(prepared.into_iter().map(|draw| draw.onto(device)).collect())
+    }
+
+    /// As [`Self::draw`], without a device: what another thread may do while a step runs.
+    ///
+    /// # Errors
+    /// The windows have another shape than their specification says.
+    pub fn prepare(
+        &mut self,
+        draws: &[Draw],
+        moment: &Moment,
+        position: u64,
+    ) -> Result<Vec<Prepared>, StreamLengthError> {
         draws
             .iter()
-            .map(|draw| self.drawn(draw, moment, position, device))
+            .map(|draw| self.prepared(draw, moment, position))
             .collect()
     }
 
-    fn drawn(
+    fn prepared(
         &mut self,
         draw: &Draw,
         moment: &Moment,
         position: u64,
-        device: &Device,
-    ) -> Result<Drawn, StreamLengthError> {
+    ) -> Result<Prepared, StreamLengthError> {
         let order = self.order(moment.epoch);
         let first = position as usize * draw.count;
         let indices: Vec<usize> = (first..first + draw.count)
@@ -64,7 +102,7 @@ impl<'a> Batches<'a> {
             .views
             .iter()
             .enumerate()
-            .map(|(number, view)| self.view(view, number as u64, &indices, moment, device))
+            .map(|(number, view)| self.view(view, number as u64, &indices, moment))
             .collect::<Result<_, _>>()?;
         let presence = indices
             .iter()
@@ -77,22 +115,21 @@ impl<'a> Batches<'a> {
                 .map(|index| self.windows.labels()[*index])
                 .collect(),
         };
-        Ok(Drawn {
+        Ok(Prepared {
             views,
             presence,
             labels,
         })
     }
 
-    /// One tensor for each input of a view.
+    /// The values of each input of a view.
     fn view(
         &self,
         spec: &ViewSpec,
         number: u64,
         indices: &[usize],
         moment: &Moment,
-        device: &Device,
-    ) -> Result<Vec<Tensor<5>>, StreamLengthError> {
+    ) -> Result<Vec<TensorData>, StreamLengthError> {
         let topology = self.windows.topology().topology();
         let joints = topology.joint_count();
         let frames = usize::from(self.windows.spec().frames);
@@ -124,7 +161,7 @@ impl<'a> Batches<'a> {
                         .try_for_each(|(out, body)| stack(streams, topology, body, frames, out))
                 })?;
             let shape = [indices.len(), bodies, channels, frames, joints];
-            Ok(Tensor::from_data(TensorData::new(values, shape), device))
+            Ok(TensorData::new(values, shape))
         };
         spec.inputs.iter().map(input).collect()
     }
@@ -152,7 +189,6 @@ pub(super) mod tests {
     use tendon_data::windows::WindowSet;
     use tendon_model::augment::Recipe;
     use tendon_shared::normalize::{Mode, NormalizeSpec};
-    use tendon_shared::pose::Presence;
     use tendon_shared::stream::Stream;
     use tendon_shared::topology::TopologyId;
 
