@@ -412,10 +412,11 @@ mod tests {
 
     #[test]
     fn what_no_device_would_accept_is_refused() {
+        const CLASS_NAME: usize = tendon_shared::limits::CLASS_NAME_BYTES;
         let refused =
             |change: fn(&mut Description, &mut Recipe)| bundle(change).unwrap_err().to_string();
         assert!(
-            refused(|description, _| description.classes[0] = "x".repeat(49))
+            refused(|description, _| description.classes[0] = "x".repeat(CLASS_NAME + 1))
                 .contains("class name")
         );
         assert!(refused(|_, recipe| recipe.licence = "x".repeat(129)).contains("licence"));
