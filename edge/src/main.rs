@@ -12,10 +12,7 @@ const LARGE: std::ffi::c_int = 4 << 20;
 /// One arena of the system's allocator, and free memory goes back. Measured on an update of the default tail: 84 MB at most and
 /// 6 % of the time in the kernel; mimalloc took 145 MB, or 87 MB and 30 % of the time when told to give memory back at once.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(
-    unsafe_code,
-    reason = "the allocator's parameters have no safe setter"
-)]
+#[allow(unsafe_code, reason = "the allocator's parameters have no safe setter")]
 fn keep_little_memory() {
     let parameters = [
         (libc::M_ARENA_MAX, 1),
@@ -32,18 +29,8 @@ fn keep_little_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_little_memory() {}
 
-/// Adaptation gets one core, so that the others stay free for the camera.
-fn use_one_core() {
-    // Fails only when a pool is there already, and none is this early.
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build_global()
-        .ok();
-}
-
 fn main() -> ExitCode {
     keep_little_memory();
-    use_one_core();
     match cmd::TendonEdge::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -13,3 +13,17 @@ pub fn plain() -> Device {
 pub fn learning() -> Device {
     Device::flex().autodiff()
 }
+
+/// Lets the calling thread do all work on its tensors itself, for as long as the program runs: adaptation takes one core and
+/// leaves the others to the camera, and no operation waits for another thread to wake up.
+pub fn compute_here() {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build();
+    // An error says that the thread belongs to a pool already; it stays there.
+    if let Ok(pool) = pool {
+        // Dropping it would end the pool while the thread still works in it.
+        std::mem::forget(pool);
+    }
+}

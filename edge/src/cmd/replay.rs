@@ -43,6 +43,7 @@ pub(crate) struct Args {
 
 /// Measures and prints.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    tendon_edge::adapt::device::compute_here();
     let config = super::config::read(args.config.as_deref(), &args.settings)?.pipeline;
     let trusted = TrustedKeys::read(&args.trust)
         .with_context(|| format!("cannot use {}", args.trust.display()))?;
