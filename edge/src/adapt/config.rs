@@ -40,7 +40,7 @@ impl Default for AdaptConfig {
             memory: 64,
             accumulate: 16,
             steps: 4,
-            micro_batch: 2,
+            micro_batch: 1,
             idle_steps: 0,
             gate: GateConfig::default(),
             student: StudentConfig::default(),
