@@ -40,7 +40,7 @@ struct LogLine {
     step: u64,
     kind: String,
     loss: Option<f64>,
-    top1: Option<f64>,
+    knn: Option<f64>,
 }
 
 impl Findings {
@@ -140,7 +140,7 @@ impl Findings {
             "kNN top-1",
             &[Series::new(
                 "held-out training persons",
-                curve("monitor", |line| line.top1),
+                curve("monitor", |line| line.knn),
             )],
         );
         page.figure(
