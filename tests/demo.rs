@@ -27,6 +27,13 @@ fn one_command_does_everything_and_writes_a_page() {
     }
     let page = std::fs::read_to_string(folder.path().join("report/index.html")).unwrap();
     assert!(page.contains("<figure class=\"skeleton\"") && page.contains("On the device"));
+    for curve in ["contrastive loss", "kNN top-1"] {
+        let plot = page.split("<svg").find(|plot| plot.contains(curve));
+        assert!(
+            plot.is_some_and(|plot| plot.contains("<polyline")),
+            "the curve of {curve} is empty"
+        );
+    }
     // The device said something about every recording of the second camera.
     let heard = std::fs::read_to_string(folder.path().join("report/device.jsonl")).unwrap();
     let recognised = heard
