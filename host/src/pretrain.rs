@@ -39,8 +39,9 @@ pub struct Run<'a> {
     pub windows: &'a dyn Windows,
     /// The split that chose the windows, for the record.
     pub split: &'a str,
-    /// Where tensors live, without autodiff.
-    pub device: &'a Device,
+    /// Where tensors live, without autodiff. The first device holds the networks and makes the steps; further ones share the
+    /// windows that the encoders see. The number of devices changes a result only by rounding.
+    pub devices: &'a [Device],
     /// Where files go; what is there is never removed.
     pub folder: &'a Path,
     /// Goes on from the folder's checkpoint.
@@ -117,6 +118,15 @@ pub enum PretrainError {
         /// The checkpoint.
         path: PathBuf,
     },
+    /// There is no device to run on.
+    #[error("no device was named")]
+    NoDevice,
+    /// The method names no encoder that could share its windows.
+    #[error("{method} runs on one device only")]
+    OneDevice {
+        /// The method.
+        method: &'static str,
+    },
     /// There is nothing to resume.
     #[error("{path} is not there: nothing to resume, run without --resume")]
     NothingToResume {
@@ -159,9 +169,10 @@ pub fn pretrain(
     let Run {
         config,
         windows,
-        device,
+        devices,
         ..
     } = *run;
+    let device = devices.first().ok_or(PretrainError::NoDevice)?;
     let per_epoch = (windows.len() / config.batch) as u64;
     if per_epoch == 0 {
         return Err(PretrainError::TooFew {
@@ -170,9 +181,10 @@ pub fn pretrain(
         });
     }
     let steps = config.epochs * per_epoch;
-    let mut method = method(run)?;
+    let mut method = method(run, device)?;
     let mut collapse = CollapseWatch::default();
     let mut position = restore(run, method.as_mut(), &mut collapse)?;
+    share(method.as_mut(), run)?;
     let mut files = Files::open(run, run.resume.then_some(position.step))?;
     let monitor = Monitor::new(config.monitor, windows);
     let mut batches = Batches::new(windows, config.seed);
@@ -295,12 +307,9 @@ impl Wish {
 }
 
 /// The method that the configuration names, with new networks.
-fn method(run: &Run<'_>) -> Result<Box<dyn Method>, ConfigError> {
+fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError> {
     let Run {
-        config,
-        windows,
-        device,
-        ..
+        config, windows, ..
     } = *run;
     let encoder = config.encoder(windows.topology());
     match &config.method {
@@ -316,6 +325,23 @@ fn method(run: &Run<'_>) -> Result<Box<dyn Method>, ConfigError> {
             )?))
         }
     }
+}
+
+/// Has several devices share the windows of the method's encoders.
+fn share(method: &mut dyn Method, run: &Run<'_>) -> Result<(), PretrainError> {
+    if run.devices.len() < 2 {
+        return Ok(());
+    }
+    let encoders = method.encoders();
+    if encoders.is_empty() {
+        return Err(PretrainError::OneDevice {
+            method: run.config.method.name(),
+        });
+    }
+    for encoder in encoders {
+        encoder.share(run.devices);
+    }
+    Ok(())
 }
 
 /// Puts the folder's checkpoint into the method, if the run resumes.
@@ -407,7 +433,12 @@ impl Files {
         for network in method.networks() {
             let mut encoder = run.config.encoder(run.windows.topology());
             encoder.streams = network.streams;
-            let top1 = monitor.top1(&network.encoder.valid(), &encoder, run.windows, run.device)?;
+            let top1 = monitor.top1(
+                &network.encoder.valid(),
+                &encoder,
+                run.windows,
+                &run.devices[0],
+            )?;
             self.figures(
                 run,
                 step,

@@ -42,7 +42,7 @@ fn tendon(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn pretrain(folder: &Path, out: &str, resume: bool) -> Child {
+fn pretrain(folder: &Path, devices: &str, out: &str, resume: bool) -> Child {
     let mut args = vec![
         "pretrain",
         "--config",
@@ -51,6 +51,8 @@ fn pretrain(folder: &Path, out: &str, resume: bool) -> Child {
         "set.safetensors",
         "--split",
         "cameras=1 / cameras=2",
+        "--devices",
+        devices,
         "--out",
         out,
     ];
@@ -69,6 +71,15 @@ fn finish(child: Child) {
 
 #[test]
 fn a_process_killed_with_signal_9_resumes_to_the_same_bytes() {
+    check("cpu");
+}
+
+#[test]
+fn on_several_devices_too() {
+    check("cpu,cpu");
+}
+
+fn check(devices: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("run.toml"), config()).unwrap();
@@ -84,11 +95,11 @@ fn a_process_killed_with_signal_9_resumes_to_the_same_bytes() {
     ];
     finish(tendon(folder, &synth).spawn().unwrap());
 
-    finish(pretrain(folder, "straight", false));
+    finish(pretrain(folder, devices, "straight", false));
     let mut kills = 0;
     // The monitor speaks before the first step and after each epoch; each process dies at its second word.
     loop {
-        let mut child = pretrain(folder, "killed", kills > 0);
+        let mut child = pretrain(folder, devices, "killed", kills > 0);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let spoken = lines
             .map_while(Result::ok)

@@ -35,9 +35,13 @@ pub(crate) struct Args {
     /// Use this seed instead of the configuration's.
     #[arg(long)]
     seed: Option<u64>,
-    /// Where to compute: cpu, wgpu, cuda or ndarray, as far as compiled in.
+    /// Where to compute: cpu, wgpu, cuda or ndarray, as far as compiled in; wgpu:1 and cuda:1 are the second of several.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Devices that share each batch, such as cuda:0,cuda:1, with BatchNorm over the whole batch: the result is that of one
+    /// device but for rounding. The first keeps the networks. Resume with the same list to get the same bytes.
+    #[arg(long, value_name = "DEVICE,DEVICE", conflicts_with = "device")]
+    devices: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -46,7 +50,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = PretrainConfig::parse(&text)
         .with_context(|| format!("cannot use {}", args.config.display()))?;
     config.seed = args.seed.unwrap_or(config.seed);
-    let device = tendon_host::backend::device(&args.device)?;
+    let names = args.devices.as_ref().unwrap_or(&args.device);
+    let devices = tendon_host::backend::devices(names)?;
     let dataset = Dataset::open(&args.data)?;
     let split = Split::parse(&args.split)?;
     let (train, _) = split.apply(&dataset)?;
@@ -58,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         windows.topology().topology().joint_count(),
         split.name,
         config.method.name(),
-        args.device
+        names
     ))?;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -77,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             config: &config,
             windows: windows.as_ref(),
             split: &split.name,
-            device: &device,
+            devices: &devices,
             folder: &args.out,
             resume: args.resume,
             clock: &wall_clock,

@@ -185,6 +185,13 @@ pub trait Method {
     /// The encoders worth evaluating and writing.
     fn networks(&self) -> Vec<Network<'_>>;
 
+    /// Every encoder that runs on a step's windows, trained or not: the loop may have several devices share its rows (see
+    /// [`StGcn::share`]). All else stays on the first device, with the whole batch. A method that names none runs on one
+    /// device only.
+    fn encoders(&mut self) -> Vec<&mut StGcn> {
+        Vec::new()
+    }
+
     /// What has to be stored.
     fn state(&self) -> State;
 

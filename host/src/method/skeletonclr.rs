@@ -204,6 +204,10 @@ impl Method for SkeletonClr {
         }]
     }
 
+    fn encoders(&mut self) -> Vec<&mut StGcn> {
+        vec![&mut self.online.encoder, &mut self.target.encoder]
+    }
+
     fn state(&self) -> State {
         let mut state = State::default();
         state.insert("online", collect(&self.online));

@@ -64,12 +64,23 @@ fn go(
     resume: bool,
     kill: Option<u64>,
 ) -> Result<Outcome, PretrainError> {
-    let (windows, device) = (windows(24), Device::flex());
+    go_on(&[Device::flex()], folder, config, resume, kill)
+}
+
+/// The same on the given devices.
+fn go_on(
+    devices: &[Device],
+    folder: &Path,
+    config: &PretrainConfig,
+    resume: bool,
+    kill: Option<u64>,
+) -> Result<Outcome, PretrainError> {
+    let windows = windows(24);
     let run = Run {
         config,
         windows: &windows,
         split: "all",
-        device: &device,
+        devices,
         folder,
         resume,
         clock: &|| 1_000.0,
@@ -118,6 +129,77 @@ fn a_run_killed_at_any_step_and_resumed_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn a_run_on_several_devices_killed_and_resumed_ends_with_the_same_bytes() {
+    let devices = [Device::flex(), Device::flex()];
+    let straight = tempfile::tempdir().unwrap();
+    go_on(&devices, straight.path(), &config(), false, None).unwrap();
+    for kill in [1, 5, 16] {
+        let folder = tempfile::tempdir().unwrap();
+        go_on(&devices, folder.path(), &config(), false, Some(kill)).unwrap();
+        go_on(&devices, folder.path(), &config(), true, None).unwrap();
+        assert_eq!(bytes(folder.path()), bytes(straight.path()));
+        assert_eq!(log(folder.path()), log(straight.path()));
+    }
+}
+
+/// What is written under `"name":` in every line of the log that has it.
+fn logged(folder: &Path, name: &str) -> Vec<f64> {
+    let key = format!("\"{name}\":");
+    let value = |line: &str| {
+        let (_, rest) = line.split_once(&key)?;
+        rest.split([',', '}']).next()?.parse().ok()
+    };
+    log(folder).lines().filter_map(value).collect()
+}
+
+#[test]
+fn several_devices_train_as_one_does_with_the_same_batch() {
+    // Small steps of SGD, because new networks have gradients in the hundreds, and AdamW's first steps have the size of the
+    // rate even where a gradient is nothing but rounding.
+    let config = PretrainConfig {
+        batch: 11,
+        epochs: 2,
+        encoder: EncoderSection {
+            width: 8,
+            dim: 32,
+            ..config().encoder
+        },
+        optimizer: OptimizerConfig::sgd(1e-4),
+        schedule: Schedule {
+            rate: 1e-6,
+            ..config().schedule
+        },
+        ..config()
+    };
+    let run = |devices: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let devices = vec![Device::flex(); devices];
+        go_on(&devices, folder.path(), &config, false, None).unwrap();
+        ["loss", "gradient_norm"].map(|name| logged(folder.path(), name))
+    };
+    let [losses, norms] = run(1);
+    assert_eq!(losses.len(), 4);
+    // Eleven windows a step: shares of 6 and 5; of 4, 4 and 3.
+    for devices in [2, 3] {
+        let [found, found_norms] = run(devices);
+        let error = |a: f64, b: f64| (a - b).abs() / b;
+        // The first step has the same weights; afterwards a value on the edge of a ReLU may fall on either side.
+        assert!(error(found[0], losses[0]) < 1e-5);
+        assert!(error(found_norms[0], norms[0]) < 1e-5);
+        for (a, b) in found.iter().zip(&losses) {
+            assert!(error(*a, *b) < 1e-4, "{a} v {b}");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_device_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = go_on(&[], folder.path(), &config(), false, None).unwrap_err();
+    assert!(matches!(error, PretrainError::NoDevice));
+}
+
+#[test]
 fn a_run_killed_again_and_again_still_ends_with_the_same_bytes() {
     let straight = tempfile::tempdir().unwrap();
     go(straight.path(), &config(), false, None).unwrap();
@@ -138,7 +220,7 @@ fn asking_to_save_writes_a_checkpoint_at_that_step() {
         config: &config,
         windows: &windows,
         split: "all",
-        device: &device,
+        devices: &[device],
         folder: folder.path(),
         resume: false,
         clock: &|| 0.0,

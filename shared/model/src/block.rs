@@ -5,8 +5,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
 
 use crate::fused::block::{Residual, Way};
 use crate::fused::{self, BlockInputs};
@@ -14,6 +14,7 @@ use crate::graph::SUBSETS;
 use crate::init::{Initializer, WEIGHT_SPREAD};
 use crate::norm::{BatchNorm, Statistics};
 use crate::pass::Pass;
+use crate::shards;
 use crate::temporal::{TemporalConv, every};
 
 /// Mixes channels, then joints along the graph.
@@ -137,27 +138,77 @@ impl Block {
 
     /// The block out of Burn's operations, for every backend.
     pub(crate) fn plain(&self, x: Tensor<4>, adjacency: Tensor<3>, pass: &mut Pass) -> Tensor<4> {
-        let y = self.graph.forward(x.clone(), adjacency * self.edge.val());
-        let y = normalized(&self.norm1, y, true, pass);
-        let y = self.temporal.forward(y, self.stride);
-        let y = normalized(&self.norm2, y, false, pass);
-        let y = pass.dropout(y, self.dropout);
-        relu(match (&self.residual, &self.residual_norm) {
-            (Some(linear), Some(norm)) => {
-                let [batch, joint, frame, _] = x.dims();
-                let kept = frame.div_ceil(self.stride);
-                let x = if self.stride == 1 {
-                    x
-                } else {
-                    every(x, 0, kept, self.stride)
-                };
-                let [.., input] = x.dims();
-                let rows = linear.forward(x.reshape([batch * joint * kept, input]));
-                y.clone() + norm.forward(rows, pass).reshape(y.dims())
+        let blocks = std::slice::from_ref(self);
+        shards::join(Self::in_step(blocks, &[adjacency], vec![x], pass))
+    }
+
+    /// The block over the parts of one batch, each on the device of its copy (see [`Self::copy`]) and of its adjacency.
+    /// BatchNorm and dropout see one batch.
+    pub(crate) fn in_step(
+        copies: &[Self],
+        adjacency: &[Tensor<3>],
+        x: Vec<Tensor<4>>,
+        pass: &mut Pass,
+    ) -> Vec<Tensor<4>> {
+        let first = &copies[0];
+        let mixed = copies.iter().zip(adjacency).zip(&x);
+        let y = mixed
+            .map(|((block, adjacency), x)| {
+                let adjacency = adjacency.clone() * block.edge.val();
+                block.graph.forward(x.clone(), adjacency)
+            })
+            .collect();
+        let y = normalized(&first.norm1, y, true, pass);
+        let y = y.into_iter().zip(copies);
+        let y = y
+            .map(|(y, block)| block.temporal.forward(y, block.stride))
+            .collect();
+        let y = normalized(&first.norm2, y, false, pass);
+        let y = pass.dropout(y, first.dropout);
+        let added = match &first.residual_norm {
+            Some(norm) => {
+                let projected = copies.iter().zip(x).map(|(block, x)| block.projected(x));
+                Some(normalized(norm, projected.collect(), false, pass))
             }
-            _ if self.adds_input => y + x,
-            _ => y,
-        })
+            None if first.adds_input => Some(x),
+            None => None,
+        };
+        match added {
+            Some(added) => {
+                let pairs = y.into_iter().zip(added);
+                pairs.map(|(y, added)| relu(y + added)).collect()
+            }
+            None => y.into_iter().map(relu).collect(),
+        }
+    }
+
+    /// A copy on another device, for [`Self::in_step`]: its gradients flow back to this block. Its BatchNorm layers stay
+    /// where they are, because the first block's serve all.
+    pub(crate) fn copy(&self, device: &Device) -> Self {
+        Self {
+            graph: shards::copy(&self.graph, device),
+            edge: shards::copy(&self.edge, device),
+            temporal: shards::copy(&self.temporal, device),
+            residual: shards::copy(&self.residual, device),
+            ..self.clone()
+        }
+    }
+
+    /// The residual's convolution over the kept frames.
+    fn projected(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some(linear) = &self.residual else {
+            return x;
+        };
+        let [batch, joint, frame, input] = x.dims();
+        let kept = frame.div_ceil(self.stride);
+        let x = if self.stride == 1 {
+            x
+        } else {
+            every(x, 0, kept, self.stride)
+        };
+        let rows = linear.forward(x.reshape([batch * joint * kept, input]));
+        let [_, output] = rows.dims();
+        rows.reshape([batch, joint, kept, output])
     }
 
     /// The block as one operation.
@@ -243,14 +294,20 @@ impl Block {
     }
 }
 
-fn normalized(norm: &BatchNorm, x: Tensor<4>, relu: bool, pass: &mut Pass) -> Tensor<4> {
-    let shape = x.dims();
-    let [batch, joint, frame, channel] = shape;
-    let rows = x.reshape([batch * joint * frame, channel]);
-    let rows = if relu {
-        norm.forward_relu(rows, pass)
-    } else {
-        norm.forward(rows, pass)
+fn normalized(
+    norm: &BatchNorm,
+    parts: Vec<Tensor<4>>,
+    relu: bool,
+    pass: &mut Pass,
+) -> Vec<Tensor<4>> {
+    let shapes: Vec<_> = parts.iter().map(Tensor::dims).collect();
+    let rows = |x: Tensor<4>| {
+        let [batch, joint, frame, channel] = x.dims();
+        x.reshape([batch * joint * frame, channel])
     };
-    rows.reshape(shape)
+    let rows = parts.into_iter().map(rows).collect();
+    let rows = norm.in_step(rows, relu, pass).into_iter();
+    rows.zip(shapes)
+        .map(|(rows, shape)| rows.reshape(shape))
+        .collect()
 }

@@ -17,6 +17,7 @@ use crate::graph::{Adjacency, GraphKind, SUBSETS};
 use crate::init::Initializer;
 use crate::norm::BatchNorm;
 use crate::pass::{Normalized, Pass};
+use crate::shards;
 
 /// Number of blocks.
 pub const BLOCKS: usize = 10;
@@ -170,6 +171,7 @@ impl EncoderConfig {
                 .into(),
             adjacency: Tensor::from_data(TensorData::new(adjacency.values, shape), device),
             body_mask: self.body_mask,
+            devices: Vec::new(),
         })
     }
 }
@@ -183,9 +185,19 @@ pub struct StGcn {
     pub blocks: Vec<Block>,
     adjacency: Tensor<3>,
     body_mask: bool,
+    /// See [`StGcn::share`].
+    #[module(skip)]
+    devices: Vec<Device>,
 }
 
 impl StGcn {
+    /// Shares the rows of every training pass among `devices`. The first is the encoder's own and keeps the weights; the
+    /// others get copies in each pass, and their gradients flow back. BatchNorm and dropout see one batch, so the
+    /// result is that of one device but for rounding. Fewer than two devices, and inference, mean the own device alone.
+    pub fn share(&mut self, devices: &[Device]) {
+        self.devices = devices.to_vec();
+    }
+
     /// Features at inference.
     ///
     /// # Shapes
@@ -199,8 +211,8 @@ impl StGcn {
     /// # Shapes
     /// `[batch, channel, frame, joint] -> [batch, joint, frame / 4, dim]`
     pub fn features(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
-        let trunk = self.trunk(x, pass);
-        self.tail(trunk, pass)
+        let x = self.normalized(x, pass);
+        shards::join(self.run(&self.blocks, x, pass))
     }
 
     /// Input normalisation and blocks 1 to 8: what the device keeps frozen.
@@ -208,15 +220,8 @@ impl StGcn {
     /// # Shapes
     /// `[batch, channel, frame, joint] -> [batch, joint, frame / 4, 4 * width]`
     pub fn trunk(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
-        let [batch, channel, frame, joint] = x.dims();
-        let rows = x
-            .permute([0, 2, 3, 1])
-            .reshape([batch * frame, joint * channel]);
-        let rows = self.input_norm.forward(rows, pass);
-        let x = rows
-            .reshape([batch, frame, joint, channel])
-            .permute([0, 2, 1, 3]);
-        self.run(&self.blocks[..TRUNK_BLOCKS], x, pass)
+        let x = self.normalized(x, pass);
+        shards::join(self.run(&self.blocks[..TRUNK_BLOCKS], x, pass))
     }
 
     /// Blocks 9 and 10.
@@ -224,7 +229,7 @@ impl StGcn {
     /// # Shapes
     /// `[batch, joint, frame, 4 * width] -> [batch, joint, frame, dim]`
     pub fn tail(&self, trunk: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
-        self.run(&self.blocks[TRUNK_BLOCKS..], trunk, pass)
+        shards::join(self.run(&self.blocks[TRUNK_BLOCKS..], trunk, pass))
     }
 
     /// Pooled features of whole windows: mean over joints and frames, then over bodies.
@@ -235,7 +240,9 @@ impl StGcn {
     /// - output: `[batch, dim]`
     pub fn embed(&self, x: Tensor<5>, presence: &[Presence], pass: &mut Pass) -> Tensor<2> {
         let (rows, bodies) = self.fold(x, presence);
-        bodies.mean(pool(self.features(rows, pass)))
+        let x = self.normalized(rows, pass);
+        let parts = self.run(&self.blocks, x, pass);
+        bodies.mean(shards::join(parts.into_iter().map(pool).collect()))
     }
 
     /// Puts bodies on the batch axis, without the absent ones if the encoder masks them.
@@ -251,10 +258,38 @@ impl StGcn {
         self.adjacency.clone() * self.blocks[block].edge.val()
     }
 
-    fn run(&self, blocks: &[Block], x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
-        blocks
-            .iter()
-            .fold(x, |x, block| block.forward(x, self.adjacency.clone(), pass))
+    /// The input's BatchNorm, in the internal layout.
+    ///
+    /// # Shapes
+    /// `[batch, channel, frame, joint] -> [batch, joint, frame, channel]`
+    fn normalized(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
+        let [batch, channel, frame, joint] = x.dims();
+        let rows = x
+            .permute([0, 2, 3, 1])
+            .reshape([batch * frame, joint * channel]);
+        let rows = self.input_norm.forward(rows, pass);
+        rows.reshape([batch, frame, joint, channel])
+            .permute([0, 2, 1, 3])
+    }
+
+    /// Some blocks, in the internal layout; what each device has of the result, the own one first.
+    fn run(&self, blocks: &[Block], x: Tensor<4>, pass: &mut Pass) -> Vec<Tensor<4>> {
+        let parts = match pass {
+            Pass::Train(_) => shards::cut(x, &self.devices),
+            Pass::Infer => vec![x],
+        };
+        let adjacency = shards::copies(self.adjacency.clone(), &parts);
+        blocks.iter().fold(parts, |mut parts, block| {
+            if parts.len() == 1 {
+                let x = parts.remove(0);
+                return vec![block.forward(x, adjacency[0].clone(), pass)];
+            }
+            let rest = parts[1..].iter();
+            let copies: Vec<Block> = std::iter::once(block.clone())
+                .chain(rest.map(|part| block.copy(&part.device())))
+                .collect();
+            Block::in_step(&copies, &adjacency, parts, pass)
+        })
     }
 }
 

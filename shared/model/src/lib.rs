@@ -20,6 +20,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod parameters;
 pub mod pass;
+mod shards;
 pub mod tail;
 pub mod temporal;
 pub mod weights;

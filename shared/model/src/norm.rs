@@ -11,6 +11,7 @@ use burn::tensor::module::batch_norm_train;
 use crate::fused;
 use crate::init::{Initializer, WEIGHT_SPREAD};
 use crate::pass::Pass;
+use crate::shards;
 
 /// Added to the variance (PyTorch's default).
 pub const EPSILON: f64 = 1e-5;
@@ -110,6 +111,47 @@ impl BatchNorm {
         output
     }
 
+    /// Normalises the parts of one batch, each on its device, as one; ReLU follows if `with_relu`. A single part is run as
+    /// by [`Self::forward`].
+    ///
+    /// # Shapes
+    /// parts `[row, channel] -> [row, channel]`
+    ///
+    /// # Source
+    /// Moments of the parts are joined by the formula of Chan, Golub and LeVeque (1979), which does not cancel. Gradients
+    /// flow through the joined moments to all parts, as in PyTorch's SyncBatchNorm.
+    pub(crate) fn in_step(
+        &self,
+        mut parts: Vec<Tensor<2>>,
+        with_relu: bool,
+        pass: &mut Pass,
+    ) -> Vec<Tensor<2>> {
+        if parts.len() == 1 {
+            let rows = parts.remove(0);
+            return vec![self.run(rows, with_relu, pass)];
+        }
+        let (scale, shift) = match pass {
+            Pass::Infer => self.folded(),
+            Pass::Train(training) => {
+                let (mean, variance, count) = joined_moments(&parts);
+                let scale = self.gamma.val() / (variance.clone() + EPSILON).sqrt();
+                let shift = self.beta.val() - mean.clone() * scale.clone();
+                let statistics = Statistics::new(mean, variance, count);
+                training.statistics.push(statistics);
+                (scale, shift)
+            }
+        };
+        // One transfer a part.
+        let both = shards::copies(Tensor::stack::<2>(vec![scale, shift], 0), &parts);
+        let parts = parts.into_iter().zip(both);
+        parts
+            .map(|(rows, both)| {
+                let rows = rows * both.clone().narrow(0, 0, 1) + both.narrow(0, 1, 1);
+                if with_relu { relu(rows) } else { rows }
+            })
+            .collect()
+    }
+
     /// Scale and shift that equal this layer at inference, `[channel]` each.
     pub fn folded(&self) -> (Tensor<1>, Tensor<1>) {
         let scale = self.gamma.val() / (self.var.val() + EPSILON).sqrt();
@@ -121,6 +163,46 @@ impl BatchNorm {
         self.mean = average(&self.mean, statistics.mean);
         self.var = average(&self.var, statistics.var);
     }
+}
+
+/// Mean and population variance of the rows of all parts, `[channel]` each, on the first part's device; number of rows.
+fn joined_moments(parts: &[Tensor<2>]) -> (Tensor<1>, Tensor<1>, usize) {
+    let device = parts[0].device();
+    let [_, channels] = parts[0].dims();
+    let counts: Vec<usize> = parts.iter().map(|rows| rows.dims()[0]).collect();
+    let total: usize = counts.iter().sum();
+    // Every device gets its work before the first result is waited for.
+    let found: Vec<Tensor<2>> = parts
+        .iter()
+        .map(|rows| {
+            let mean = rows.clone().mean_dim(0);
+            let apart = rows.clone() - mean.clone();
+            Tensor::cat(vec![mean, (apart.clone() * apart).sum_dim(0)], 0)
+        })
+        .collect();
+    let found: Vec<Tensor<2>> = found
+        .into_iter()
+        .map(|moments| moments.to_device(&device))
+        .collect();
+    let part = |moments: &Tensor<2>, index| {
+        let row = moments.clone().narrow(0, index, 1);
+        row.reshape([channels])
+    };
+    let shares = counts.iter().map(|count| *count as f64 / total as f64);
+    let mean = found
+        .iter()
+        .zip(shares.clone())
+        .map(|(moments, share)| part(moments, 0) * share)
+        .fold(Tensor::zeros([channels], &device), Tensor::add);
+    let variance = found
+        .iter()
+        .zip(shares)
+        .map(|(moments, share)| {
+            let apart = part(moments, 0) - mean.clone();
+            part(moments, 1) / total as f64 + apart.clone() * apart * share
+        })
+        .fold(Tensor::zeros([channels], &device), Tensor::add);
+    (mean, variance, total)
 }
 
 fn average(running: &Param<Tensor<1>>, new: Tensor<1>) -> Param<Tensor<1>> {

@@ -44,16 +44,25 @@ impl Pass {
         }
     }
 
-    /// Zeroes each value with probability `rate` and scales the others up; the identity when inferring.
-    pub(crate) fn dropout<const D: usize>(&mut self, x: Tensor<D>, rate: f64) -> Tensor<D> {
+    /// Zeroes each value with probability `rate` and scales the others up; the identity when inferring. The parts of one
+    /// batch lose what the whole would lose.
+    pub(crate) fn dropout<const D: usize>(
+        &mut self,
+        parts: Vec<Tensor<D>>,
+        rate: f64,
+    ) -> Vec<Tensor<D>> {
         let Some(dropout) = self.draw(rate) else {
-            return x;
+            return parts;
         };
-        let shape = x.dims();
-        let mut factors = vec![1.0; shape.iter().product()];
-        dropout.apply(0, &mut factors);
-        let factors = Tensor::from_data(TensorData::new(factors, shape), &x.device());
-        x * factors
+        let mut start = 0;
+        let part = |x: Tensor<D>| {
+            let shape = x.dims();
+            let mut factors = vec![1.0; shape.iter().product()];
+            dropout.apply(start, &mut factors);
+            start += factors.len();
+            x.clone() * Tensor::from_data(TensorData::new(factors, shape), &x.device())
+        };
+        parts.into_iter().map(part).collect()
     }
 }
 
