@@ -65,6 +65,19 @@ fn inference_alone_prints_a_table_and_writes_what_was_measured() {
 }
 
 #[test]
+fn the_engine_is_held_to_the_path_that_is_asked_for() {
+    let expect = ["tendon int8, portable"];
+    let json = check("infer", &["--path", "portable"], &expect);
+    let about = json[0]["rows"][0]["about"].as_str().unwrap();
+    assert!(about.starts_with("portable, arena"), "{about}");
+    check("stream", &["--path", "portable"], &expect);
+    let folder = tempfile::tempdir().unwrap();
+    let output = tendon(folder.path(), &["infer", "--path", "z80"]);
+    assert!(!output.status.success());
+    assert!(text(&output).contains("here the engine has the paths portable"));
+}
+
+#[test]
 fn training_adaptation_and_streams_are_measured_too() {
     let json = check("train", &["--batch", "4"], &["training step", "batch 4"]);
     assert!(json[0]["rows"][0]["peak_bytes"].as_u64().unwrap() > 1_000_000);

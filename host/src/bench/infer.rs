@@ -4,14 +4,14 @@ use super::serve::Work;
 use super::subject::{BLOB, CLASSIFIER, WINDOWS};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::Path;
-use tendon_engine::{Encoder, ParseError};
+use tendon_engine::{Encoder, ParseError, PathError};
 use tendon_model::classifier::Classifier;
 use tendon_model::container;
 use tendon_model::pass::Pass;
 use tendon_model::weights::{WeightsError, load};
 use tendon_shared::pose::Presence;
 
-/// A folder that holds no subject.
+/// A folder that holds no subject, or an engine that does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
     /// A file cannot be read.
@@ -26,6 +26,9 @@ pub enum InferError {
     /// The blob is damaged.
     #[error("{BLOB} is no int8 encoder: {0:?}")]
     Blob(ParseError),
+    /// The engine cannot be held to a path.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The weights are damaged.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -94,6 +97,32 @@ pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>, InferError> {
     std::fs::read(&path).map_err(|error| InferError::Io(path.display().to_string(), error))
 }
 
+/// The engine's instruction path of this name.
+///
+/// # Errors
+/// There is none of this name, or it does not run here; the text lists those that do.
+pub fn path(name: &str) -> Result<tendon_engine::Path, String> {
+    let here = tendon_engine::Path::ALL.into_iter();
+    let here: Vec<_> = here.filter(|path| path.is_available()).collect();
+    let found = here.iter().find(|path| path.name() == name);
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = here.iter().map(|path| path.name()).collect();
+        format!("here the engine has the paths {}", names.join(", "))
+    })
+}
+
+/// The encoder in `blob`, on `path` or on the fastest one.
+pub(super) fn encoder(
+    blob: &[u8],
+    path: Option<tendon_engine::Path>,
+) -> Result<Encoder<'_>, InferError> {
+    let encoder = Encoder::parse(blob).map_err(InferError::Blob)?;
+    Ok(match path {
+        Some(path) => encoder.with_path(path)?,
+        None => encoder,
+    })
+}
+
 /// The int8 engine.
 pub struct Int8<'b> {
     encoder: Encoder<'b>,
@@ -103,12 +132,16 @@ pub struct Int8<'b> {
 }
 
 impl<'b> Int8<'b> {
-    /// Runs `blob` on the windows of `folder`.
+    /// Runs `blob` on the windows of `folder`, on `path` or on the fastest one.
     ///
     /// # Errors
-    /// The folder holds no subject.
-    pub fn new(folder: &Path, blob: &'b [u8]) -> Result<Self, InferError> {
-        let encoder = Encoder::parse(blob).map_err(InferError::Blob)?;
+    /// The folder holds no subject, or the path does not run here.
+    pub fn new(
+        folder: &Path,
+        blob: &'b [u8],
+        path: Option<tendon_engine::Path>,
+    ) -> Result<Self, InferError> {
+        let encoder = encoder(blob, path)?;
         Ok(Self {
             windows: Windows::read(folder)?,
             arena: vec![0; encoder.arena_len()],
@@ -120,7 +153,8 @@ impl<'b> Int8<'b> {
 
 impl Work for Int8<'_> {
     fn about(&self) -> String {
-        format!("arena {} kB", self.arena.len() / 1000)
+        let path = self.encoder.path();
+        format!("{path}, arena {} kB", self.arena.len() / 1000)
     }
 
     fn step(&mut self, case: usize, turn: usize) -> Result<(), String> {

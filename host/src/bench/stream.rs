@@ -1,6 +1,6 @@
 //! One person before a camera: sliding windows, each normalised from raw poses and recognised, as a device does it.
 
-use super::infer::{InferError, read};
+use super::infer::{InferError, encoder, read};
 use super::serve::Work;
 use super::subject::{Subject, SubjectError};
 use std::collections::BTreeMap;
@@ -122,12 +122,16 @@ pub struct Stream<'b> {
 }
 
 impl<'b> Stream<'b> {
-    /// The stream in `folder` through `blob`.
+    /// The stream in `folder` through `blob`, on `path` or on the fastest one.
     ///
     /// # Errors
-    /// The folder holds no stream.
-    pub fn new(folder: &Path, blob: &'b [u8]) -> Result<Self, InferError> {
-        let encoder = Encoder::parse(blob).map_err(InferError::Blob)?;
+    /// The folder holds no stream, or the path does not run here.
+    pub fn new(
+        folder: &Path,
+        blob: &'b [u8],
+        path: Option<tendon_engine::Path>,
+    ) -> Result<Self, InferError> {
+        let encoder = encoder(blob, path)?;
         let (mut tensors, metadata) = container::decode(&read(folder, STREAM)?)?;
         let missing = || InferError::Missing("poses");
         let poses = tensors.remove("poses").ok_or_else(missing)?.data;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tendon_host::bench::infer;
 use tendon_host::bench::report::{Bench, Entry, Progress, Report};
 use tendon_host::bench::rounds::Plan;
 use tendon_host::bench::scripts::{self, Peer};
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// Threads that everybody may use; the int8 engine uses one.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// Hold the int8 engine to one of its instruction paths, such as avx2 or avx512vnni, instead of the fastest one.
+    #[arg(long, value_name = "PATH", value_parser = infer::path)]
+    path: Option<tendon_engine::Path>,
     /// Seed of weights and windows.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -140,6 +144,16 @@ impl Args {
             times,
             warmup: times.div_ceil(2),
         }
+    }
+
+    /// The int8 engine as a contender, on one thread.
+    fn int8(&self, work: &str, folder: &Path) -> anyhow::Result<Entry> {
+        let Some(path) = self.path else {
+            return ours("tendon int8", work, folder, 1);
+        };
+        let mut entry = ours(&format!("tendon int8, {path}"), work, folder, 1)?;
+        entry.command.args(["--path", path.name()]);
+        Ok(entry)
     }
 
     /// The peers' entries, if a Python was given.

@@ -6,15 +6,44 @@ use tendon_data::dataset::Dataset;
 use tendon_data::synth::SynthSpec;
 use tendon_host::bench::import::{self, ImportSpec};
 use tendon_host::bench::load::{self, LoadSpec};
-use tendon_host::bench::report::{Bench, Case, Reference, Report, Row};
+use tendon_host::bench::report::{Bench, Case, Entry, Reference, Report, Row};
 use tendon_host::bench::rounds::median;
-use tendon_host::bench::scripts;
+use tendon_host::bench::scripts::{self, Peer};
 use tendon_host::bench::stream;
 use tendon_host::bench::subject::{Subject, SubjectError, operations};
 use tendon_host::bench::train::TrainSpec;
 use tendon_host::bundle::measure::float_logits;
 use tendon_model::encoder::EncoderConfig;
 use tendon_shared::normalize::{Mode, NormalizeSpec};
+
+/// Who works on what in turn.
+struct Contest<'a> {
+    title: String,
+    cases: Vec<Case>,
+    ours: Vec<Entry>,
+    peers: &'a [Peer],
+    /// Calls of everybody in a round, unless the user says another number.
+    times: u32,
+}
+
+impl Contest<'_> {
+    fn run(self, args: &Args, folder: &Folder) -> anyhow::Result<Report> {
+        let mut entries = self.ours;
+        entries.extend(args.peers(self.peers, folder.path())?);
+        measure(Bench {
+            title: self.title,
+            cases: self.cases,
+            entries,
+            plan: args.plan(self.times),
+        })
+    }
+}
+
+/// The only kind of input.
+fn one(name: impl Into<String>, reference: Reference) -> Vec<Case> {
+    let name = name.into();
+    vec![Case { name, reference }]
+}
 
 /// One window through encoder and classifier.
 pub(super) fn infer(args: &Args) -> anyhow::Result<Report> {
@@ -24,43 +53,31 @@ pub(super) fn infer(args: &Args) -> anyhow::Result<Report> {
     let subject = Subject::generate(&config, args.windows as usize, args.seed)?;
     subject.write(folder.path())?;
     let (network, inputs) = (subject.folded()?, subject.inputs()?);
-    let all: Vec<usize> = (0..inputs.len()).collect();
-    let classes = network.classes();
-    let rows = |logits: Vec<f32>| logits.chunks_exact(classes).map(<[f32]>::to_vec).collect();
-    let whole = float_logits(&network, &inputs, &all, &|| {});
-    let mut cases = vec![Case {
-        name: format!("{} bodies", config.bodies),
-        reference: Reference::Logits(rows(whole)),
-    }];
+    let mut cases = one(format!("{} bodies", config.bodies), reference(&subject)?);
     if config.bodies > 1 {
-        let first = all.iter().flat_map(|&number| {
+        let rows = (0..inputs.len()).map(|number| {
             let first: Vec<usize> = inputs.bodies(number).into_iter().take(1).collect();
             network.logits(inputs.window(number), &first)
         });
-        cases.push(Case {
-            name: "1 body present".to_owned(),
-            reference: Reference::Logits(rows(first.collect())),
-        });
+        cases.extend(one("1 body present", Reference::Logits(rows.collect())));
     }
     spinner.finish_and_clear();
     let threads = usize::from(args.threads);
-    let mut entries = vec![
-        ours("tendon int8", "infer-int8", folder.path(), 1)?,
-        ours("tendon float", "infer-float", folder.path(), threads)?,
-    ];
-    entries.extend(args.peers(&scripts::INFER, folder.path())?);
-    let title = format!(
-        "inference, batch 1: {}, {:.0} MFLOP a body",
-        describe(&config),
-        operations(&config) / 1e6
-    );
-    let bench = Bench {
-        title,
+    let contest = Contest {
+        title: format!(
+            "inference, batch 1: {}, {:.0} MFLOP a body",
+            describe(&config),
+            operations(&config) / 1e6
+        ),
         cases,
-        entries,
-        plan: args.plan(10),
+        ours: vec![
+            args.int8("infer-int8", folder.path())?,
+            ours("tendon float", "infer-float", folder.path(), threads)?,
+        ],
+        peers: &scripts::INFER,
+        times: 10,
     };
-    measure(bench)
+    contest.run(args, &folder)
 }
 
 /// A SkeletonCLR training step.
@@ -70,21 +87,18 @@ pub(super) fn train(args: &Args) -> anyhow::Result<Report> {
     let spec = TrainSpec::new(config.clone(), usize::from(args.batch), args.seed);
     spec.write(folder.path())?;
     let threads = usize::from(args.threads);
-    let mut entries = vec![ours("tendon", "train", folder.path(), threads)?];
-    entries.extend(args.peers(&scripts::TRAIN, folder.path())?);
-    let mut report = measure(Bench {
+    let contest = Contest {
         title: format!(
             "training step, SkeletonCLR, batch {}: {}",
             spec.batch,
             describe(&config)
         ),
-        cases: vec![Case {
-            name: format!("batch {}", spec.batch),
-            reference: Reference::First,
-        }],
-        entries,
-        plan: args.plan(1),
-    })?;
+        cases: one(format!("batch {}", spec.batch), Reference::First),
+        ours: vec![ours("tendon", "train", folder.path(), threads)?],
+        peers: &scripts::TRAIN,
+        times: 1,
+    };
+    let mut report = contest.run(args, &folder)?;
     report.note_memory();
     Ok(report)
 }
@@ -106,20 +120,17 @@ pub(super) fn adapt(args: &Args) -> anyhow::Result<Report> {
     let reference = reference(&subject)?;
     spinner.finish_and_clear();
     let threads = usize::from(args.threads);
-    let mut entries = vec![ours("tendon, tail", "adapt", folder.path(), threads)?];
-    entries.extend(args.peers(&scripts::ADAPT, folder.path())?);
-    let mut report = measure(Bench {
+    let contest = Contest {
         title: format!(
             "adaptation step, {ADAPT_WINDOWS} windows: {}",
             describe(&config)
         ),
-        cases: vec![Case {
-            name: format!("{ADAPT_WINDOWS} windows"),
-            reference,
-        }],
-        entries,
-        plan: args.plan(3),
-    })?;
+        cases: one(format!("{ADAPT_WINDOWS} windows"), reference),
+        ours: vec![ours("tendon, tail", "adapt", folder.path(), threads)?],
+        peers: &scripts::ADAPT,
+        times: 3,
+    };
+    let mut report = contest.run(args, &folder)?;
     report.note_memory();
     Ok(report)
 }
@@ -135,22 +146,19 @@ pub(super) fn stream(args: &Args) -> anyhow::Result<Report> {
     subject.write(folder.path())?;
     let reference = reference(&subject)?;
     spinner.finish_and_clear();
-    let mut entries = vec![ours("tendon int8", "stream", folder.path(), 1)?];
-    entries.extend(args.peers(&scripts::INFER, folder.path())?);
-    let mut report = measure(Bench {
+    let contest = Contest {
         title: format!(
             "sliding windows at {} fps, one every {} frames: {}; peers get windows that are normalised already",
             stream::RATE,
             stream::STRIDE,
             describe(&config)
         ),
-        cases: vec![Case {
-            name: "window".to_owned(),
-            reference,
-        }],
-        entries,
-        plan: args.plan(10),
-    })?;
+        cases: one("window", reference),
+        ours: vec![args.int8("stream", folder.path())?],
+        peers: &scripts::INFER,
+        times: 10,
+    };
+    let mut report = contest.run(args, &folder)?;
     let persons = |row: &Row| {
         let persons = stream::persons(median(&row.laps.cpu));
         format!("persons before one core, {}: {persons:.1}", row.name)
@@ -175,17 +183,14 @@ pub(super) fn import(args: &Args) -> anyhow::Result<Report> {
     spec.write(folder.path())?;
     spinner.finish_and_clear();
     let threads = usize::from(args.threads);
-    let mut entries = vec![ours("tendon", "import", folder.path(), threads)?];
-    entries.extend(args.peers(&scripts::IMPORT, folder.path())?);
-    let mut report = measure(Bench {
+    let contest = Contest {
         title: format!("import of {} from {}", spec.format, spec.path.display()),
-        cases: vec![Case {
-            name: "all files".to_owned(),
-            reference: Reference::First,
-        }],
-        entries,
-        plan: args.plan(1),
-    })?;
+        cases: one("all files", Reference::First),
+        ours: vec![ours("tendon", "import", folder.path(), threads)?],
+        peers: &scripts::IMPORT,
+        times: 1,
+    };
+    let mut report = contest.run(args, &folder)?;
     report.note_memory();
     Ok(report)
 }
@@ -232,7 +237,7 @@ pub(super) fn load(args: &Args) -> anyhow::Result<Report> {
     TrainSpec::new(config.clone(), spec.batch, args.seed).write(folder.path())?;
     spinner.finish_and_clear();
     let threads = usize::from(args.threads);
-    let mut report = measure(Bench {
+    let contest = Contest {
         title: format!(
             "training input from {}, {} recordings, batch {}: {}",
             path.display(),
@@ -240,16 +245,15 @@ pub(super) fn load(args: &Args) -> anyhow::Result<Report> {
             spec.batch,
             describe(&config)
         ),
-        cases: vec![Case {
-            name: "batch".to_owned(),
-            reference: Reference::Nothing,
-        }],
-        entries: vec![
+        cases: one("batch", Reference::Nothing),
+        ours: vec![
             ours("tendon, batch", "load", folder.path(), threads)?,
             ours("tendon, training step", "train", folder.path(), threads)?,
         ],
-        plan: args.plan(1),
-    })?;
+        peers: &[],
+        times: 1,
+    };
+    let mut report = contest.run(args, &folder)?;
     if let Some(row) = report.rows.first() {
         let rate = 2.0 * spec.batch as f64 / median(&row.laps.wall);
         report.notes.push(format!("views a second: {rate:.0}"));

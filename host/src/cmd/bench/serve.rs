@@ -6,7 +6,7 @@ use std::time::Instant;
 use tendon_data::dataset::Dataset;
 use tendon_host::bench::adapt::Adapt;
 use tendon_host::bench::import::Import;
-use tendon_host::bench::infer::{Float, Int8, read};
+use tendon_host::bench::infer::{self, Float, Int8, read};
 use tendon_host::bench::load::{Load, LoadSpec};
 use tendon_host::bench::serve::{Work, serve};
 use tendon_host::bench::stream::Stream;
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     work: Which,
     /// The folder with network and windows.
     folder: PathBuf,
+    /// The int8 engine's instruction path, instead of the fastest one.
+    #[arg(long, value_parser = infer::path)]
+    path: Option<tendon_engine::Path>,
 }
 
 /// Work that can be asked for.
@@ -48,7 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut work: Box<dyn Work> = match args.work {
         Which::InferInt8 => {
             blob = read(&args.folder, BLOB)?;
-            Box::new(Int8::new(&args.folder, &blob)?)
+            Box::new(Int8::new(&args.folder, &blob, args.path)?)
         }
         Which::InferFloat => Box::new(Float::new(&args.folder)?),
         Which::Train => Box::new(Train::new(&args.folder).map_err(anyhow::Error::msg)?),
@@ -61,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         Which::Stream => {
             blob = read(&args.folder, BLOB)?;
-            Box::new(Stream::new(&args.folder, &blob)?)
+            Box::new(Stream::new(&args.folder, &blob, args.path)?)
         }
     };
     let meter = Process(Instant::now());
