@@ -3,7 +3,6 @@
 //! Single-threaded and without clock, so that a stream gives the same answers live and in a measurement.
 
 use crate::adapt::adapter::{Adapter, Base, Observed, Places, Work};
-use crate::adapt::features::FeatureShape;
 use crate::adapt::model::{Model, Prediction};
 use crate::adapt::source::SourceBuffer;
 use crate::adapt::state::StateError;
@@ -18,7 +17,6 @@ use tendon_bundle::VerifiedBundle;
 use tendon_engine::ParseError;
 use tendon_model::augment::random::generator;
 use tendon_model::augment::{Recipe, View};
-use tendon_model::tail::Tail;
 use tendon_shared::topology::TopologyId;
 use tendon_shared::topology::map::retarget;
 
@@ -122,19 +120,14 @@ impl Runner {
         config.adapt.check()?;
         let manifest = bundle.manifest().clone();
         let encoder = bundle.encoder().map_err(StartError::Encoder)?;
-        let spec = encoder.spec();
-        let shape = FeatureShape {
-            joints: spec.joints,
-            frames: spec.trunk_frames,
-            channels: spec.trunk_channels,
-            scale: encoder.trunk_scale(),
-        };
         let classes: Vec<String> = manifest
             .classes
             .iter()
             .map(|name| name.as_str().to_owned())
             .collect();
-        let tail = Tail::new(&encoder.tail_weights(), &crate::adapt::device::plain());
+        let tables: Arc<VerifiedBundle> = Arc::clone(&bundle);
+        let model = Model::new(tables, config.adapt.rank, manifest.temperature)
+            .map_err(StartError::Encoder)?;
         let prior = if manifest.prior.len() == classes.len() {
             manifest.prior.to_vec()
         } else {
@@ -142,13 +135,13 @@ impl Runner {
         };
         let base = Base {
             digest: tendon_bundle::hex::encode(&bundle.id()),
-            model: Model::new(tail, shape, manifest.temperature),
             source: SourceBuffer::new(
                 bundle.source_features(),
                 &bundle.source_labels(),
-                &shape,
+                model.shape(),
                 classes.len(),
             ),
+            model,
             prior,
             classes,
         };

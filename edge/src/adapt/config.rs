@@ -13,6 +13,8 @@ pub struct AdaptConfig {
     pub memory: usize,
     /// Accepted windows between two updates.
     pub accumulate: usize,
+    /// Rank of the correction that is learnt beside the last temporal convolution.
+    pub rank: usize,
     /// Gradient steps an update.
     pub steps: usize,
     /// Windows computed at once: bounds how long recognition waits.
@@ -39,8 +41,9 @@ impl Default for AdaptConfig {
             enabled: true,
             memory: 64,
             accumulate: 16,
+            rank: 8,
             steps: 4,
-            micro_batch: 1,
+            micro_batch: 4,
             idle_steps: 0,
             gate: GateConfig::default(),
             student: StudentConfig::default(),
@@ -240,6 +243,13 @@ impl AdaptConfig {
             1.0,
             64.0,
             "must be between 1 and 64 windows",
+        )?;
+        check(
+            "rank",
+            self.rank as f32,
+            1.0,
+            64.0,
+            "must be between 1 and 64",
         )?;
         check(
             "steps",

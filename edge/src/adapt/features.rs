@@ -3,8 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
 
-/// Shape and scale of one body's trunk features, `[joint, frame, channel]`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Shape of one body's trunk features, `[joint, frame, channel]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeatureShape {
     /// Joints.
     pub joints: usize,
@@ -12,8 +12,6 @@ pub struct FeatureShape {
     pub frames: usize,
     /// Channels.
     pub channels: usize,
-    /// What one int8 step is worth: value = scale * (q + 128).
-    pub scale: f32,
 }
 
 impl FeatureShape {
@@ -41,10 +39,9 @@ impl Features {
         &self.0
     }
 
-    /// How many bodies there are.
-    #[must_use]
-    pub fn bodies(&self, shape: &FeatureShape) -> usize {
-        self.0.len() / shape.body_len().max(1)
+    /// The features of each body.
+    pub fn bodies(&self, shape: &FeatureShape) -> impl ExactSizeIterator<Item = &[i8]> {
+        self.0.chunks_exact(shape.body_len().max(1))
     }
 
     /// Mean over bodies, joints and frames, one number a channel, of length one: a cheap signature to tell windows apart.
@@ -67,48 +64,25 @@ impl Features {
     }
 }
 
-/// Several windows as tensors.
-pub struct FeatureBatch {
-    /// `[body, joint, frame, channel]`, the bodies of all windows.
-    pub bodies: Tensor<4>,
-    /// `[window, body]`: averages the bodies of a window.
-    pub average: Tensor<2>,
-}
-
-impl FeatureBatch {
-    /// Puts windows together; a window without a body gives a row of zeros in `average`.
-    #[must_use]
-    pub fn new<'f>(
-        windows: impl ExactSizeIterator<Item = &'f Features>,
-        shape: &FeatureShape,
-        device: &Device,
-    ) -> Self {
-        let count = windows.len();
-        let mut values: Vec<f32> = Vec::new();
-        let mut owners: Vec<(usize, usize)> = Vec::new();
-        for (window, features) in windows.enumerate() {
-            values.extend(
-                features
-                    .values()
-                    .iter()
-                    .map(|value| (f32::from(*value) + 128.0) * shape.scale),
-            );
-            let bodies = features.bodies(shape);
-            owners.extend((0..bodies).map(|_| (window, bodies)));
-        }
-        let total = owners.len();
-        let mut average = vec![0.0_f32; count * total];
-        for (body, (window, bodies)) in owners.into_iter().enumerate() {
-            if let Some(cell) = average.get_mut(window * total + body) {
-                *cell = 1.0 / bodies as f32;
-            }
-        }
-        let bodies = TensorData::new(values, [total, shape.joints, shape.frames, shape.channels]);
-        Self {
-            bodies: Tensor::from_data(bodies, device),
-            average: Tensor::from_data(TensorData::new(average, [count, total]), device),
+/// The matrix that averages the bodies of each window, `[window, body]`; a window without a body has a row of zeros.
+#[must_use]
+pub fn average(windows: &[&Features], shape: &FeatureShape, device: &Device) -> Tensor<2> {
+    let owners: Vec<(usize, usize)> = windows
+        .iter()
+        .enumerate()
+        .flat_map(|(window, features)| {
+            let bodies = features.bodies(shape).len();
+            std::iter::repeat_n((window, bodies), bodies)
+        })
+        .collect();
+    let total = owners.len();
+    let mut average = vec![0.0_f32; windows.len() * total];
+    for (body, (window, bodies)) in owners.into_iter().enumerate() {
+        if let Some(cell) = average.get_mut(window * total + body) {
+            *cell = 1.0 / bodies as f32;
         }
     }
+    Tensor::from_data(TensorData::new(average, [windows.len(), total]), device)
 }
 
 #[cfg(test)]
@@ -119,21 +93,21 @@ mod tests {
         joints: 1,
         frames: 1,
         channels: 2,
-        scale: 0.5,
     };
 
     #[test]
     fn averages_the_bodies_of_each_window() {
         let windows = [
             Features::new(&[-126, -124]),
+            Features::new(&[]),
             Features::new(&[-126, -128, -124, -128]),
         ];
-        let batch = FeatureBatch::new(windows.iter(), &SHAPE, &crate::adapt::device::plain());
-        assert_eq!(batch.bodies.dims(), [3, 1, 1, 2]);
-        let pooled = batch.average.matmul(batch.bodies.reshape([3, 2]));
+        let windows: Vec<&Features> = windows.iter().collect();
+        let average = average(&windows, &SHAPE, &crate::adapt::device::plain());
+        assert_eq!(average.dims(), [3, 3]);
         assert_eq!(
-            pooled.into_data().try_to_vec::<f32>().unwrap(),
-            [1.0, 2.0, 1.5, 0.0]
+            average.into_data().try_to_vec::<f32>().unwrap(),
+            [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5]
         );
     }
 

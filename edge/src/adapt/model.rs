@@ -1,10 +1,29 @@
-//! The tail with what is needed to use it: feature shape, temperature, devices.
+//! The tail with what is needed to use it: the encoder below it, feature shape, temperature, devices.
 
-use super::features::{FeatureBatch, FeatureShape, Features};
+use super::features::{FeatureShape, Features, average};
 use super::{device, flat};
 use crate::infer::softmax::{softmax, top};
 use burn::tensor::{Device, Tensor};
+use std::sync::Arc;
+use tendon_bundle::VerifiedBundle;
+use tendon_engine::{Encoder, ParseError};
+use tendon_model::sketch::Sketch;
 use tendon_model::tail::Tail;
+
+/// Where the int8 encoder's tables are. Parsing borrows them and copies no weights.
+pub trait Tables {
+    /// The encoder.
+    ///
+    /// # Errors
+    /// The tables are not an encoder's.
+    fn encoder(&self) -> Result<Encoder<'_>, ParseError>;
+}
+
+impl Tables for VerifiedBundle {
+    fn encoder(&self) -> Result<Encoder<'_>, ParseError> {
+        Self::encoder(self)
+    }
+}
 
 /// What a tail says about one window.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,9 +55,11 @@ impl Prediction {
     }
 }
 
-/// The shape of the adaptable tail; weights come and go as flat lists.
+/// The adaptable tail above its encoder; weights come and go as flat lists.
 pub struct Model {
+    tables: Arc<dyn Tables + Send + Sync>,
     base: Tail,
+    sketch: Sketch,
     shape: FeatureShape,
     temperature: f32,
     plain: Device,
@@ -46,16 +67,38 @@ pub struct Model {
 }
 
 impl Model {
-    /// Takes the tail as shipped.
-    #[must_use]
-    pub fn new(tail: Tail, shape: FeatureShape, temperature: f32) -> Self {
-        Self {
-            base: tail,
+    /// The tail as shipped in `tables`, with a correction of `rank`.
+    ///
+    /// # Errors
+    /// [`ParseError`] when the tables are not an encoder's.
+    pub fn new(
+        tables: Arc<dyn Tables + Send + Sync>,
+        rank: usize,
+        temperature: f32,
+    ) -> Result<Self, ParseError> {
+        let plain = device::plain();
+        let encoder = tables.encoder()?;
+        let weights = encoder.tail_weights();
+        let spec = encoder.spec();
+        let shape = FeatureShape {
+            joints: spec.joints,
+            frames: spec.trunk_frames,
+            channels: spec.trunk_channels,
+        };
+        let (base, sketch) = (
+            Tail::new(&weights, rank, &plain),
+            Sketch::new(&weights, rank, &plain),
+        );
+        drop(encoder);
+        Ok(Self {
+            tables,
+            base,
+            sketch,
             shape,
             temperature,
-            plain: device::plain(),
+            plain,
             learning: device::learning(),
-        }
+        })
     }
 
     /// Shape of the trunk features.
@@ -88,27 +131,23 @@ impl Model {
         flat::with_weights(self.base.clone(), weights, &self.learning)
     }
 
-    /// Logits of windows by a tail made by [`Self::student`], `[window, class]`.
+    /// Logits of windows by a tail made by [`Self::student`], `[window, class]`; `None` when windows and encoder do not fit.
     #[must_use]
-    pub fn learn<'f>(
-        &self,
-        tail: &Tail,
-        windows: impl ExactSizeIterator<Item = &'f Features>,
-    ) -> Tensor<2> {
-        run(tail, windows, &self.shape, &self.learning)
+    pub fn learn(&self, tail: &Tail, windows: &[&Features]) -> Option<Tensor<2>> {
+        self.run(tail, windows, &self.learning)
     }
 
-    /// What `tail`, made by [`Self::tail`], says about windows.
+    /// What `tail`, made by [`Self::tail`], says about windows; nothing when windows and encoder do not fit.
     #[must_use]
     pub fn predict<'f>(
         &self,
         tail: &Tail,
-        windows: impl ExactSizeIterator<Item = &'f Features>,
+        windows: impl Iterator<Item = &'f Features>,
     ) -> Vec<Prediction> {
-        if windows.len() == 0 {
+        let windows: Vec<&Features> = windows.collect();
+        let Some(logits) = self.run(tail, &windows, &self.plain) else {
             return Vec::new();
-        }
-        let logits = run(tail, windows, &self.shape, &self.plain);
+        };
         let [_, classes] = logits.dims();
         let logits = flat::values(logits);
         let rows = logits.chunks_exact(classes.max(1));
@@ -124,15 +163,26 @@ impl Model {
         })
         .collect()
     }
-}
 
-fn run<'f>(
-    tail: &Tail,
-    windows: impl ExactSizeIterator<Item = &'f Features>,
-    shape: &FeatureShape,
-    device: &Device,
-) -> Tensor<2> {
-    let batch = FeatureBatch::new(windows, shape, device);
-    let embeddings = batch.average.matmul(tail.features(batch.bodies));
-    tail.classify(embeddings)
+    fn run(&self, tail: &Tail, windows: &[&Features], device: &Device) -> Option<Tensor<2>> {
+        if windows.is_empty() {
+            return None;
+        }
+        // The tables were parsed when the model was made, and features come from the same encoder.
+        let encoder = self.tables.encoder().ok()?;
+        let bodies: Vec<&[i8]> = windows
+            .iter()
+            .flat_map(|window| window.bodies(&self.shape))
+            .collect();
+        if bodies.is_empty() {
+            let nobody = Tensor::zeros([windows.len(), encoder.spec().dim], device);
+            return Some(tail.classify(nobody));
+        }
+        let input = self
+            .sketch
+            .read(&encoder, bodies.into_iter(), device)
+            .ok()?;
+        let average = average(windows, &self.shape, device);
+        Some(tail.classify(average.matmul(tail.features(input))))
+    }
 }

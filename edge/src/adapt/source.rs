@@ -84,7 +84,6 @@ mod tests {
         joints: 1,
         frames: 1,
         channels: 1,
-        scale: 1.0,
     };
 
     #[test]

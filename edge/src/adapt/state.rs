@@ -13,10 +13,10 @@ use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
-const MAGIC: &[u8; 8] = b"TENDONA1";
+const MAGIC: &[u8; 8] = b"TENDONA2";
 const HASH: usize = 32;
-/// Largest file that is read, bytes: two tails of 8 M weights and a full memory of two-body windows.
-pub const MAX_BYTES: u64 = 96 * 1024 * 1024;
+/// Largest file that is read, bytes: two tails of 1 M weights and a full memory of two-body windows.
+pub const MAX_BYTES: u64 = 48 * 1024 * 1024;
 
 /// Everything that is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +102,7 @@ impl State {
             label: entry.label,
             confidence: entry.confidence,
             quality: entry.quality,
-            bodies: entry.weak.bodies(shape),
+            bodies: entry.weak.bodies(shape).len(),
         };
         let header = Header {
             base: self.base.clone(),
@@ -290,7 +290,6 @@ mod tests {
         joints: 1,
         frames: 1,
         channels: 2,
-        scale: 0.5,
     };
 
     fn state() -> State {

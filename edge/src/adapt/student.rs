@@ -2,7 +2,7 @@
 //!
 //! # Source
 //! FixMatch's loss with fixed targets, Mean Teacher's pair, replay against drift, and `KL(mean prediction || prior)` against
-//! classes that swallow the others. Dropout and statistics are off: the tail is folded.
+//! classes that swallow the others. There is neither dropout nor BatchNorm: the tail corrects a folded encoder.
 
 use super::features::Features;
 use super::flat;
@@ -46,10 +46,9 @@ pub fn gradient(
         .chain(lesson.replay)
         .map(|(features, _)| features)
         .collect();
-    if windows.is_empty() {
+    let Some(logits) = model.learn(&tail, &windows) else {
         return (0.0, vec![0.0; weights.len()]);
-    }
-    let logits = model.learn(&tail, windows.into_iter());
+    };
     let [count, classes] = logits.dims();
     let log_probabilities = log_softmax(logits, 1);
 

@@ -3,34 +3,32 @@
 use super::adapter::{Adapter, Base, Observed, Places, Work};
 use super::features::{FeatureShape, Features};
 use super::journal::Record;
-use super::model::Model;
+use super::model::{Model, Tables};
 use super::source::SourceBuffer;
 use super::state::StateError;
 use super::student::{Lesson, gradient};
 use super::{AdaptConfig, device};
 use crate::adapt::optimiser::Optimiser;
+use std::sync::Arc;
 use tendon_bundle::testing::{Numbers, Shape, random_encoder};
-use tendon_engine::Encoder;
-use tendon_model::tail::Tail;
+use tendon_engine::{Encoder, ParseError};
 use tendon_shared::pose::Presence;
 
 const CLASSES: usize = 3;
 
+/// An encoder's tables outside a bundle.
+struct Blob(Vec<u8>);
+
+impl Tables for Blob {
+    fn encoder(&self) -> Result<Encoder<'_>, ParseError> {
+        Encoder::parse(&self.0)
+    }
+}
+
 fn base(digest: &str) -> Base {
     let blob = random_encoder(&Shape::small(5, 16, CLASSES), 7);
-    let encoder = Encoder::parse(&blob).unwrap();
-    let spec = encoder.spec();
-    let shape = FeatureShape {
-        joints: spec.joints,
-        frames: spec.trunk_frames,
-        channels: spec.trunk_channels,
-        scale: encoder.trunk_scale(),
-    };
-    let model = Model::new(
-        Tail::new(&encoder.tail_weights(), &device::plain()),
-        shape,
-        1.0,
-    );
+    let model = Model::new(Arc::new(Blob(blob)), 16, 1.0).unwrap();
+    let shape = *model.shape();
     // The source buffer is labelled by the tail itself: its accuracy is 1.
     let windows: Vec<Features> = (0..12)
         .map(|number| features(&shape, 1_000 + number))

@@ -1,6 +1,7 @@
-//! An adaptation step as a device makes it: the float tail on kept trunk features, micro-batches, clipping, SGD, mean teacher.
+//! An adaptation step as a device makes it: from kept trunk features through the engine's last blocks and the tail's correction,
+//! micro-batches, clipping, SGD, mean teacher.
 //!
-//! The same step as `tendon-edge`'s, built from the same tail; only the replay of source windows is left out, here and at the peers.
+//! The same step as `tendon-edge`'s, built from the same parts; only the replay of source windows is left out, here and at the peers.
 
 use super::infer::{InferError, Windows, read};
 use super::serve::Work;
@@ -10,10 +11,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::path::Path;
 use tendon_engine::Encoder;
 use tendon_model::parameters::{Named, collect, collect_gradients, restore};
+use tendon_model::sketch::Sketch;
 use tendon_model::tail::Tail;
 
 /// Windows whose gradient is computed at once (the device's default).
-const MICRO_BATCH: usize = 8;
+const MICRO_BATCH: usize = 4;
+/// Rank of the correction (the device's default).
+const RANK: usize = 8;
 /// The device's rule: SGD with momentum, a limited gradient, a teacher that follows.
 const LEARNING_RATE: f32 = 1e-3;
 const MOMENTUM: f32 = 0.9;
@@ -27,10 +31,10 @@ pub struct Adapt {
     weights: Named,
     averaged: Named,
     velocity: Named,
+    blob: Vec<u8>,
+    sketch: Sketch,
     /// `[window, joint, frame, channel]`
     features: Vec<i8>,
-    /// Joints, frames and channels of the features.
-    shape: [usize; 3],
     labels: Vec<usize>,
     classes: usize,
     device: Device,
@@ -55,8 +59,10 @@ impl Adapt {
                 .map_err(|_| InferError::Missing("windows of the encoder's size"))?;
         }
         let device = Device::flex().autodiff();
-        let student = Tail::new(&encoder.tail_weights(), &device);
-        let teacher = Tail::new(&encoder.tail_weights(), &Device::flex());
+        let tables = encoder.tail_weights();
+        let student = Tail::new(&tables, RANK, &device);
+        let teacher = Tail::new(&tables, RANK, &Device::flex());
+        let sketch = Sketch::new(&tables, RANK, &Device::flex());
         let weights = collect(&student);
         let mut velocity = weights.clone();
         for values in velocity.values_mut() {
@@ -68,24 +74,37 @@ impl Adapt {
             averaged: weights.clone(),
             weights,
             velocity,
+            sketch,
             features,
-            shape: [spec.joints, spec.trunk_frames, spec.trunk_channels],
             labels: windows.labels,
             classes: spec.classes,
             device,
+            blob: blob.clone(),
         })
     }
 
-    fn logits(&self, tail: &Tail, windows: std::ops::Range<usize>, device: &Device) -> Tensor<2> {
-        let [joints, frames, channels] = self.shape;
-        let stride = joints * frames * channels;
-        let features = &self.features[windows.start * stride..windows.end * stride];
-        let shape = [windows.len(), joints, frames, channels];
-        tail.classify(tail.features(tail.dequantize(features, shape, device)))
+    fn logits(
+        &self,
+        tail: &Tail,
+        windows: std::ops::Range<usize>,
+        device: &Device,
+    ) -> Result<Tensor<2>, String> {
+        let encoder = Encoder::parse(&self.blob).map_err(|error| error.to_string())?;
+        let bodies: Vec<&[i8]> = self
+            .features
+            .chunks_exact(encoder.spec().trunk_len())
+            .skip(windows.start)
+            .take(windows.len())
+            .collect();
+        let input = self
+            .sketch
+            .read(&encoder, bodies.into_iter(), device)
+            .map_err(|error| error.to_string())?;
+        Ok(tail.classify(tail.features(input)))
     }
 
     /// The mean gradient over all windows, added up over micro-batches.
-    fn gradient(&self) -> Named {
+    fn gradient(&self) -> Result<Named, String> {
         let count = self.labels.len();
         let mut sum = Named::new();
         for start in (0..count).step_by(MICRO_BATCH) {
@@ -96,7 +115,7 @@ impl Adapt {
             }
             let shape = [windows.len(), self.classes];
             let targets = Tensor::<2>::from_data(TensorData::new(targets, shape), &self.device);
-            let logits = self.logits(&self.student, windows, &self.device);
+            let logits = self.logits(&self.student, windows, &self.device)?;
             let loss = (log_softmax(logits, 1) * targets).sum().neg();
             let part = collect_gradients(&self.student, &loss.backward());
             if sum.is_empty() {
@@ -109,7 +128,7 @@ impl Adapt {
                 }
             }
         }
-        sum
+        Ok(sum)
     }
 }
 
@@ -120,7 +139,7 @@ fn add(to: &mut [f32], from: &[f32]) {
 impl Work for Adapt {
     fn about(&self) -> String {
         format!(
-            "tail of {} weights in Burn, micro-batches of {MICRO_BATCH}; trunk features from the int8 engine, computed once",
+            "{} weights beside the last int8 block (rank {RANK}), micro-batches of {MICRO_BATCH}; trunk features computed once",
             self.weights
                 .values()
                 .map(|values| values.data.len())
@@ -129,7 +148,7 @@ impl Work for Adapt {
     }
 
     fn step(&mut self, _: usize, _: usize) -> Result<(), String> {
-        let gradient = self.gradient();
+        let gradient = self.gradient()?;
         let square: f64 = gradient
             .values()
             .flat_map(|values| &values.data)
@@ -162,7 +181,7 @@ impl Work for Adapt {
 
     fn output(&mut self, _: usize) -> Result<Vec<Vec<f32>>, String> {
         let all = 0..self.labels.len();
-        let logits = self.logits(&self.teacher, all, &Device::flex());
+        let logits = self.logits(&self.teacher, all, &Device::flex())?;
         let logits: Vec<f32> = logits
             .into_data()
             .try_to_vec()

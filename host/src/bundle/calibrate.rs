@@ -120,6 +120,18 @@ impl Seen {
         }
     }
 
+    /// Divides each channel by its factor; a list shorter than the channels begins again.
+    pub(super) fn divide(&mut self, factors: &[f32]) {
+        for row in self.rows.chunks_exact_mut(self.channels) {
+            for (value, factor) in row.iter_mut().zip(factors.iter().cycle()) {
+                *value /= factor;
+            }
+        }
+        for ((low, high), factor) in self.extremes.iter_mut().zip(factors.iter().cycle()) {
+            (*low, *high) = (*low / factor, *high / factor);
+        }
+    }
+
     /// The range of the channels `channels`.
     #[must_use]
     pub fn range(&self, channels: std::ops::Range<usize>, method: Method) -> Range {

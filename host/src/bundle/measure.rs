@@ -1,6 +1,7 @@
 //! Measuring: what quantization costs, in accuracy and block by block.
 
 use super::calibrate::{Method, Observations};
+use super::equalize::equalize;
 use super::inputs::Inputs;
 use super::quantize::{Options, UnseenError, quantize};
 use crate::evaluate::metrics::{Predictions, argmax};
@@ -148,6 +149,8 @@ pub struct Trial {
     pub method: Method,
     /// Whether hidden channels had their own scales.
     pub hidden_channels: bool,
+    /// How far the channels of each block were brought to like ranges, 0..=1.
+    pub equalized: f32,
     /// Relative error of the logits.
     pub error: f64,
     /// Share of windows with the same class as in float, 0..=1.
@@ -155,6 +158,9 @@ pub struct Trial {
     /// The engine's blob.
     pub blob: Vec<u8>,
 }
+
+/// Strengths of equalization that are tried.
+pub const STRENGTHS: [f32; 3] = [0.0, 0.5, 1.0];
 
 /// Tries every method on calibration windows and returns the trials, the least error first.
 ///
@@ -170,14 +176,16 @@ pub fn choose(
 ) -> Result<Vec<Trial>, MeasureError> {
     let float = float_logits(network, inputs, chosen, done);
     let mut trials = Vec::new();
-    for method in Method::ALL {
-        for hidden_channels in [false, true] {
+    for equalized in STRENGTHS {
+        let (network, seen) = equalize(network, seen, equalized);
+        let ways = Method::ALL.map(|method| [(method, false), (method, true)]);
+        for (method, hidden_channels) in ways.into_iter().flatten() {
             let options = Options {
                 method,
                 hidden_channels,
                 ..options
             };
-            let blob = quantize(network, seen, options)?.to_blob();
+            let blob = quantize(&network, &seen, options)?.to_blob();
             let encoder = Encoder::parse(&blob)?;
             let int8 = int8_logits(&encoder, inputs, chosen, done)?;
             let error = relative_error(&int8, &float);
@@ -186,6 +194,7 @@ pub fn choose(
             trials.push(Trial {
                 method,
                 hidden_channels,
+                equalized,
                 error,
                 agreement,
                 blob,
@@ -260,7 +269,7 @@ mod tests {
             hidden_channels: false,
         };
         let trials = choose(&network, &seen, options, &inputs, &chosen, &|| {}).unwrap();
-        assert_eq!(trials.len(), 8);
+        assert_eq!(trials.len(), 8 * STRENGTHS.len());
         assert!(
             trials[0].error < 0.06 && trials[0].agreement > 0.9,
             "{} {}",
@@ -268,7 +277,8 @@ mod tests {
             trials[0].agreement
         );
         let encoder = Encoder::parse(&trials[0].blob).unwrap();
-        let blocks = block_errors(&network, &encoder, &inputs, &chosen[..8]).unwrap();
+        let (equal, _) = equalize(&network, &seen, trials[0].equalized);
+        let blocks = block_errors(&equal, &encoder, &inputs, &chosen[..8]).unwrap();
         assert!(blocks.iter().all(|error| *error < 0.06), "{blocks:?}");
     }
 }

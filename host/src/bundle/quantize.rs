@@ -176,8 +176,9 @@ fn quantize_block(block: &Block, joints: usize, ranges: &Ranges) -> BlockTables 
     // Both sums are added before they are shifted, so they share the shift.
     let (residual, temporal_shift) = match &block.residual {
         Residual::None => (ResidualTables::None, shift_of(&ratios)),
-        Residual::Identity => {
-            let beside = vec![f64::from(ranges.from.step()) / out_step; output];
+        Residual::Identity(scale) => {
+            let step = f64::from(ranges.from.step()) / out_step;
+            let beside: Vec<f64> = scale.iter().map(|scale| f64::from(*scale) * step).collect();
             ratios.extend(&beside);
             let shift = shift_of(&ratios);
             (ResidualTables::Identity(multipliers(&beside, shift)), shift)

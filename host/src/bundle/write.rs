@@ -1,6 +1,7 @@
 //! Putting a bundle together: everything between a classifier file and signed bytes.
 
 use super::calibrate::{Method, observe};
+use super::equalize::equalize;
 use super::fold::{FoldError, fold};
 use super::inputs::Inputs;
 use super::measure::{self, MeasureError, Trial};
@@ -158,7 +159,8 @@ pub fn make(
         hidden_channels: false,
     };
     let compared = spread(&chosen, recipe.calibration / 4);
-    progress(Step::Choose(compared.len() * (1 + 2 * Method::ALL.len())));
+    let tried = 2 * Method::ALL.len() * measure::STRENGTHS.len();
+    progress(Step::Choose(compared.len() * (1 + tried)));
     let trials = measure::choose(&network, &seen, options, train, &compared, &window)?;
     let Some(best) = trials.first() else {
         return Err(WriteError::Material(
@@ -167,7 +169,8 @@ pub fn make(
     };
     let blob = best.blob.clone();
     let encoder = Encoder::parse(&blob)?;
-    let blocks = measure::block_errors(&network, &encoder, train, &spread(&compared, 16))?;
+    let (equalized, _) = equalize(&network, &seen, best.equalized);
+    let blocks = measure::block_errors(&equalized, &encoder, train, &spread(&compared, 16))?;
 
     let all = |inputs: &Inputs| (0..inputs.len()).collect::<Vec<_>>();
     // Half as many again as are wanted: some will turn out to be unusable.

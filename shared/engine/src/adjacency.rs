@@ -5,7 +5,7 @@ use crate::job::Mix;
 use crate::parse::{ParseResult, Reader};
 use crate::path::Kernels;
 use crate::spec::BlockSpec;
-use crate::tables::{F32s, I16s, I32s};
+use crate::tables::{I16s, I32s};
 use tendon_shared::limits::MAX_JOINTS;
 
 /// A quantised graph with edge importance folded in: for every joint and subset a list of sources and coefficients.
@@ -16,8 +16,6 @@ pub(crate) struct Adjacency<'a> {
     coefficients: I16s<'a>,
     bias: I32s<'a>,
     pub(crate) shift: u32,
-    pub(crate) scale: F32s<'a>,
-    pub(crate) zero: &'a [u8],
 }
 
 /// One entry: activations of joint `source` are weighted with `coefficient`.
@@ -46,8 +44,9 @@ impl<'a> Adjacency<'a> {
         )?;
         let coefficients = I16s::new(reader.take(entries * 2)?);
         let bias = reader.bias(joints * SUBSETS, "adjacency bias")?;
-        let scale = reader.scales(SUBSETS, "adjacency scale")?;
-        let zero = reader.take(SUBSETS)?;
+        // For readers that want real numbers; the engine needs neither.
+        reader.scales(SUBSETS, "adjacency scale")?;
+        reader.take(SUBSETS)?;
         reader.zeros(1)?;
         const { assert!(MAX_JOINTS * 32_768 * 255 < (i32::MAX - MAX_BIAS - (1 << 29)) as usize) };
         Ok(Self {
@@ -56,25 +55,7 @@ impl<'a> Adjacency<'a> {
             coefficients,
             bias,
             shift,
-            scale,
-            zero,
         })
-    }
-
-    /// Calls `visit(joint, subset, source, coefficient)` for every entry.
-    pub(crate) fn visit(&self, mut visit: impl FnMut(usize, usize, usize, i32)) {
-        let mut start = 0;
-        for (index, count) in self.counts.iter().enumerate() {
-            for entry in self.entries(start, usize::from(*count)) {
-                visit(
-                    index / SUBSETS,
-                    index % SUBSETS,
-                    entry.source,
-                    i32::from(entry.coefficient),
-                );
-            }
-            start += usize::from(*count);
-        }
     }
 
     fn entries(&self, start: usize, count: usize) -> impl Iterator<Item = Entry> {

@@ -19,8 +19,6 @@ pub(crate) struct Block<'a> {
     out_rounding: Rounding,
     pub(crate) temporal: Layer<'a>,
     pub(crate) residual: Residual<'a>,
-    /// Value of one step of the input.
-    pub(crate) in_scale: f32,
     /// Value of one step of the output.
     pub(crate) out_scale: f32,
 }
@@ -39,7 +37,6 @@ impl<'a> Block<'a> {
         reader: &mut Reader<'a>,
         shape: BlockSpec,
         joints: usize,
-        in_scale: f32,
     ) -> ParseResult<Self> {
         let adjacency = Adjacency::parse(reader, joints)?;
         let graph_shift = reader.shift(62, "graph shift")?;
@@ -72,15 +69,15 @@ impl<'a> Block<'a> {
             out_rounding: Rounding::new(out_shift, temporal.bounds(), beside),
             temporal,
             residual,
-            in_scale,
             out_scale,
         })
     }
 
-    /// Runs the block.
+    /// Runs the block; `keep`, where there is one, receives what goes into the temporal convolution.
     ///
     /// # Shapes
-    /// `input [joint, frame, channel]` with room after it, `out [joint, frame', channel']`, both of `joints` joints
+    /// `input [joint, frame, channel]` with room after it, `out [joint, frame', channel']`, `keep [joint, frame, channel']`, all
+    /// of `joints` joints
     pub(crate) fn run(
         &self,
         kernels: Kernels,
@@ -88,6 +85,7 @@ impl<'a> Block<'a> {
         input: &[u8],
         out: &mut [u8],
         scratch: &mut [u8],
+        mut keep: Option<&mut [u8]>,
     ) {
         let BlockSpec {
             input: channels,
@@ -136,6 +134,13 @@ impl<'a> Block<'a> {
                 out: hidden.get_mut(PAD * output..).unwrap_or_default(),
                 out_joint: one_hidden,
             });
+            if let Some(keep) = &mut keep {
+                let kept = keep.chunks_exact_mut(frames * output).skip(first);
+                for (kept, padded) in kept.zip(hidden.chunks_exact(one_hidden).take(joints)) {
+                    let rows = padded.get(PAD * output..).unwrap_or_default();
+                    kept.iter_mut().zip(rows).for_each(|(to, from)| *to = *from);
+                }
+            }
             let own = Rows {
                 bytes: input.get(first * frames * channels..).unwrap_or_default(),
                 joint: frames * channels,

@@ -39,10 +39,8 @@ impl<'a> Encoder<'a> {
         } = header(&mut reader)?;
         let input = Input::parse(&mut reader, &spec, input_zero)?;
         let mut blocks = heapless::Vec::new();
-        let mut scale = input_scale;
         for shape in spec.block_shapes() {
-            let block = Block::parse(&mut reader, *shape, spec.joints, scale)?;
-            scale = block.out_scale;
+            let block = Block::parse(&mut reader, *shape, spec.joints)?;
             blocks.push(block).map_err(|_| ParseError::OutOfRange {
                 field: "block count",
             })?;
@@ -154,7 +152,7 @@ impl<'a> Encoder<'a> {
         BufferError::check("output", out.len(), len)?;
         let mut arena = Arena::cut(&self.spec, arena)?;
         self.input.quantize(&self.spec, input, arena.now);
-        self.advance(0, blocks, &mut arena);
+        self.advance(0, blocks, &mut arena, None);
         out.iter_mut()
             .zip(arena.now.iter())
             .for_each(|(to, from)| *to = signed(*from));
@@ -174,16 +172,34 @@ impl<'a> Encoder<'a> {
         arena: &mut [u8],
         pooled: &mut [i32],
     ) -> Result<(), BufferError> {
-        BufferError::check("trunk features", trunk.len(), self.spec.trunk_len())?;
         BufferError::check("pooled sums", pooled.len(), self.spec.dim)?;
-        let mut arena = Arena::cut(&self.spec, arena)?;
-        arena
-            .now
-            .iter_mut()
-            .zip(trunk)
-            .for_each(|(to, from)| *to = unsigned(*from));
-        self.advance(self.spec.trunk_blocks, self.spec.blocks, &mut arena);
+        let arena = self.resume(trunk, arena, None)?;
         self.pool(arena.now, pooled);
+        Ok(())
+    }
+
+    /// Runs the tail on one body's trunk features and hands out the last block's activations, for a tail that learns beside it.
+    ///
+    /// # Shapes
+    /// `trunk [joint, frame, channel]`; `hidden [joint, frame, dim]`, what goes into the last temporal convolution:
+    /// value = [`TailWeights::hidden_scale`] of the channel * q; `last [joint, frame', dim]`, what comes out of the last block:
+    /// value = [`TailWeights::output_scale`] * q
+    ///
+    /// # Errors
+    /// As [`Encoder::trunk`].
+    pub fn tail_activations(
+        &self,
+        trunk: &[i8],
+        arena: &mut [u8],
+        hidden: &mut [u8],
+        last: &mut [u8],
+    ) -> Result<(), BufferError> {
+        BufferError::check("hidden activations", hidden.len(), self.spec.hidden_len())?;
+        BufferError::check("last activations", last.len(), self.spec.output_len())?;
+        let arena = self.resume(trunk, arena, Some(hidden))?;
+        last.iter_mut()
+            .zip(arena.now.iter())
+            .for_each(|(to, from)| *to = *from);
         Ok(())
     }
 
@@ -229,7 +245,7 @@ impl<'a> Encoder<'a> {
                 continue;
             }
             self.input.quantize(&self.spec, input, arena.now);
-            self.advance(0, self.spec.blocks, &mut arena);
+            self.advance(0, self.spec.blocks, &mut arena, None);
             let pooled = arena
                 .pooled
                 .chunks_exact_mut(self.spec.dim)
@@ -247,23 +263,39 @@ impl<'a> Encoder<'a> {
         )
     }
 
-    /// Returns the tail's weights as real numbers, for a tail that can learn.
+    /// Returns the last layers' weights and scales as real numbers, for a tail that can learn.
     #[must_use]
     pub fn tail_weights(&self) -> TailWeights<'_> {
-        let blocks = self
-            .blocks
-            .get(self.spec.trunk_blocks..)
-            .unwrap_or_default();
-        TailWeights::new(&self.spec, blocks, &self.classifier)
+        TailWeights::new(&self.spec, self.blocks.last(), &self.classifier)
     }
 
-    /// Runs blocks `from..to`; the result is in `arena.now`.
-    fn advance(&self, from: usize, to: usize, arena: &mut Arena<'_>) {
-        for block in self
-            .blocks
-            .get(from..to.min(self.spec.blocks))
-            .unwrap_or_default()
-        {
+    /// Goes on from trunk features to the end; the result is in `now` of the arena.
+    fn resume<'m>(
+        &self,
+        trunk: &[i8],
+        arena: &'m mut [u8],
+        keep: Option<&mut [u8]>,
+    ) -> Result<Arena<'m>, BufferError> {
+        BufferError::check("trunk features", trunk.len(), self.spec.trunk_len())?;
+        let mut arena = Arena::cut(&self.spec, arena)?;
+        arena
+            .now
+            .iter_mut()
+            .zip(trunk)
+            .for_each(|(to, from)| *to = unsigned(*from));
+        self.advance(self.spec.trunk_blocks, self.spec.blocks, &mut arena, keep);
+        Ok(arena)
+    }
+
+    /// Runs blocks `from..to`; the result is in `arena.now`. `keep` receives what the encoder's last temporal convolution reads.
+    fn advance(&self, from: usize, to: usize, arena: &mut Arena<'_>, mut keep: Option<&mut [u8]>) {
+        let to = to.min(self.spec.blocks);
+        for (number, block) in (from..to).zip(self.blocks.get(from..to).unwrap_or_default()) {
+            let keep = if number + 1 == self.spec.blocks {
+                keep.take()
+            } else {
+                None
+            };
             let shape = &block.shape;
             let out = arena
                 .next
@@ -275,6 +307,7 @@ impl<'a> Encoder<'a> {
                 arena.now,
                 out,
                 arena.scratch,
+                keep,
             );
             arena.swap();
         }

@@ -49,4 +49,4 @@ pub use encoder::Encoder;
 pub use error::{BufferError, ParseError, PathError};
 pub use path::Path;
 pub use spec::{BlockSpec, ResidualKind, Spec};
-pub use tail::{ClassifierWeights, TailBlock, TailWeights};
+pub use tail::TailWeights;

@@ -3,7 +3,7 @@
 use crate::error::ParseError;
 use crate::format::{
     BLOCK_HEADER_BYTES, FLAG_BODY_MASK, GROUP, HEADER_BYTES, MAGIC, MAX_BIAS, MAX_BLOCKS,
-    MAX_CHANNELS, QUAD, SUBSETS, VERSION, row, weight_at, weight_bytes,
+    MAX_CHANNELS, QUAD, SUBSETS, VERSION, row, weight_bytes,
 };
 use crate::spec::{BlockSpec, ResidualKind, Spec};
 use crate::tables::{F32s, I32s};
@@ -270,8 +270,6 @@ pub(crate) struct Layer<'a> {
     pub(crate) bias: I32s<'a>,
     /// `[out]`
     pub(crate) multiplier: I32s<'a>,
-    /// Value of one accumulator step, `[out]`.
-    pub(crate) scale: F32s<'a>,
 }
 
 impl<'a> Layer<'a> {
@@ -286,14 +284,14 @@ impl<'a> Layer<'a> {
         reader.ensure(padding_is_zero(weights, inputs, outputs), "weight padding")?;
         let bias = reader.bias(biases * outputs, "bias")?;
         let multiplier = reader.i32s(outputs)?;
-        let scale = reader.scales(outputs, "weight scale")?;
+        // For readers that want real numbers; the engine does not need it.
+        reader.scales(outputs, "weight scale")?;
         Ok(Self {
             weights,
             inputs,
             outputs,
             bias,
             multiplier,
-            scale,
         })
     }
 
@@ -320,20 +318,6 @@ impl<'a> Layer<'a> {
             .unwrap_or_default()
             .as_chunks()
             .0
-    }
-
-    /// Returns the weight of output `out` for input number `input`.
-    pub(crate) fn weight(&self, out: usize, input: usize) -> i8 {
-        self.weights
-            .get(weight_at(self.inputs, out, input))
-            .map_or(0, |weight| weight.cast_signed())
-    }
-
-    /// Returns the sum of the weights of output `out` for the `count` inputs from `first` on.
-    pub(crate) fn weight_sum(&self, out: usize, first: usize, count: usize) -> i32 {
-        (first..first + count)
-            .map(|input| i32::from(self.weight(out, input)))
-            .sum()
     }
 }
 

@@ -110,6 +110,19 @@ impl Spec {
         self.joints * self.trunk_frames * self.trunk_channels
     }
 
+    /// Returns the length of what one body sends into the last temporal convolution, `[joint, frame, dim]`.
+    #[must_use]
+    pub fn hidden_len(&self) -> usize {
+        let frames = self.block_shapes().last().map_or(0, |last| last.frames);
+        self.joints * frames * self.dim
+    }
+
+    /// Returns the length of one body's last activations, `[joint, frame', dim]`.
+    #[must_use]
+    pub const fn output_len(&self) -> usize {
+        self.joints * self.frames_out * self.dim
+    }
+
     /// Returns the memory of each region, in bytes.
     pub(crate) fn regions(&self) -> Regions {
         let mut scratch = 0;

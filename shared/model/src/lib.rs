@@ -21,6 +21,7 @@ pub mod optimizer;
 pub mod parameters;
 pub mod pass;
 mod shards;
+pub mod sketch;
 pub mod tail;
 pub mod temporal;
 pub mod weights;

@@ -224,8 +224,8 @@ fn figures(report: &Report, classes: &[String], bytes: usize) -> serde_json::Val
 
 fn print(report: &Report, classes: &[String], bytes: usize) {
     println!(
-        "{:28}{:>10}{:>12}{:>12}",
-        "ranges", "scales", "logit error", "same class"
+        "{:28}{:>10}{:>12}{:>12}{:>12}",
+        "ranges", "scales", "equalized", "logit error", "same class"
     );
     for trial in &report.trials {
         let scales = if trial.hidden_channels {
@@ -235,7 +235,8 @@ fn print(report: &Report, classes: &[String], bytes: usize) {
         };
         let method = trial.method.to_string();
         println!(
-            "{method:28}{scales:>10}{:>11.2}%{:>11.1}%",
+            "{method:28}{scales:>10}{:>12}{:>11.2}%{:>11.1}%",
+            trial.equalized,
             100.0 * trial.error,
             100.0 * trial.agreement
         );

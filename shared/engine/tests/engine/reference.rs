@@ -23,11 +23,18 @@ fn layer(layer: &LayerTables, bias: usize, out: usize, inputs: impl Iterator<Ite
         + i64::from(layer.bias[bias])
 }
 
-/// One block on `[joint][frame][channel]`.
-fn block(block: &BlockTables, joints: usize, input: &[Vec<Vec<i64>>]) -> Vec<Vec<Vec<i64>>> {
+/// `[joint][frame][channel]`
+type Activations = Vec<Vec<Vec<i64>>>;
+
+/// One block: what goes into its temporal convolution, and what comes out.
+fn block(
+    block: &BlockTables,
+    joints: usize,
+    input: &[Vec<Vec<i64>>],
+) -> (Activations, Activations) {
     let frames = input[0].len();
     let adjacency = &block.adjacency;
-    let mut out = Vec::new();
+    let (mut between, mut out) = (Vec::new(), Vec::new());
     for joint in 0..joints {
         let mut hidden = Vec::new();
         for frame in 0..frames {
@@ -93,12 +100,24 @@ fn block(block: &BlockTables, joints: usize, input: &[Vec<Vec<i64>>]) -> Vec<Vec
             rows.push(row.collect());
         }
         out.push(rows);
+        between.push(hidden);
     }
-    out
+    (between, out)
 }
 
-/// Returns trunk features, pooled sums and logits of a window with one body.
-pub(crate) fn run(tables: &EncoderTables, window: &[f32]) -> (Vec<i8>, Vec<i32>, Vec<i32>) {
+/// What the engine computes for a window with one body.
+pub(crate) struct Computed {
+    pub(crate) trunk: Vec<i8>,
+    /// What goes into the last temporal convolution, 0 for nothing.
+    pub(crate) hidden: Vec<u8>,
+    /// What comes out of the last block, 0 for nothing.
+    pub(crate) last: Vec<u8>,
+    pub(crate) pooled: Vec<i32>,
+    pub(crate) logits: Vec<i32>,
+}
+
+/// Computes a window with one body.
+pub(crate) fn run(tables: &EncoderTables, window: &[f32]) -> Computed {
     let quantize = |joint: usize, frame: usize, channel: usize| {
         let value = window[(channel * tables.frames + frame) * tables.joints + joint];
         let index = joint * tables.channels + channel;
@@ -116,9 +135,9 @@ pub(crate) fn run(tables: &EncoderTables, window: &[f32]) -> (Vec<i8>, Vec<i32>,
             (0..tables.frames).map(row).collect()
         })
         .collect();
-    let mut trunk = Vec::new();
+    let (mut trunk, mut hidden) = (Vec::new(), Vec::new());
     for (index, tables_of_block) in tables.blocks.iter().enumerate() {
-        now = block(tables_of_block, tables.joints, &now);
+        (hidden, now) = block(tables_of_block, tables.joints, &now);
         if index + 1 == tables.trunk_blocks {
             trunk = now
                 .iter()
@@ -146,9 +165,15 @@ pub(crate) fn run(tables: &EncoderTables, window: &[f32]) -> (Vec<i8>, Vec<i32>,
                 .sum();
             rshift(sum + bias, tables.logit_shift) as i32
         });
-    (
+    let bytes = |values: &Activations| {
+        let values = values.iter().flatten().flatten();
+        values.map(|value| (*value + 128) as u8).collect()
+    };
+    Computed {
         trunk,
-        pooled.iter().map(|sum| *sum as i32).collect(),
-        logits.collect(),
-    )
+        hidden: bytes(&hidden),
+        last: bytes(&now),
+        pooled: pooled.iter().map(|sum| *sum as i32).collect(),
+        logits: logits.collect(),
+    }
 }
