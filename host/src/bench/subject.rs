@@ -3,11 +3,12 @@
 //! Generated weights are random, but the network is alive: BatchNorm's averages are those of its own activations, and the
 //! classifier separates the generated actions as well as random features can. So float and int8 have something to agree on.
 
-use crate::bundle::calibrate::{Method, observe};
+use crate::bundle::calibrate::observe;
 use crate::bundle::fold::{FoldError, fold};
 use crate::bundle::inputs::Inputs;
-use crate::bundle::measure::{MeasureError, choose};
+use crate::bundle::measure::MeasureError;
 use crate::bundle::quantize::Options;
+use crate::bundle::refine::Target;
 use crate::evaluate::features::batch;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt as _;
@@ -242,13 +243,14 @@ impl Subject {
             bodies: self.config.bodies,
             body_mask: self.config.body_mask,
             trunk_blocks: TRUNK_BLOCKS,
-            method: Method::Extremes,
-            hidden_channels: false,
         };
         let compared = calibration.spread(16);
-        let trials = choose(&network, &seen, options, calibration, &compared, &|| {})?;
-        // `choose` tries a fixed list of methods, so there is a first.
-        Ok(trials.into_iter().next().map_or_else(Vec::new, |t| t.blob))
+        let target = Target::new(&network, options, calibration, &compared, &|| {});
+        let trials = target.choose(&seen, &|| {})?;
+        let Some(best) = trials.first() else {
+            return Ok(Vec::new());
+        };
+        Ok(target.refine(&best.ranges, &|| {})?.1)
     }
 }
 

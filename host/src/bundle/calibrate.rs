@@ -1,10 +1,11 @@
 //! Calibration: which range of real numbers each activation's 256 steps cover.
 //!
 //! Ranges come from training windows alone. How a range is cut from what was seen is a [`Method`]; which method serves
-//! a network best is measured by [`super::write`], not assumed.
+//! a network best is measured by [`super::refine`], not assumed, and each range is then stretched or shrunk by what it is worth.
 
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use tendon_engine::format::SUBSETS;
 use tendon_model::folded::{Folded, Site};
 
 /// Rows of activations kept of each window and site; the extremes are taken from all rows.
@@ -64,6 +65,12 @@ impl Range {
         }
     }
 
+    /// The range `factor` times as wide.
+    #[must_use]
+    pub fn stretched(self, factor: f32) -> Self {
+        Self::new(self.low * factor, self.high * factor)
+    }
+
     /// The value of one step.
     #[must_use]
     pub fn step(self) -> f32 {
@@ -77,6 +84,50 @@ impl Range {
             .round()
             .clamp(-128.0, 127.0) as i8
     }
+}
+
+/// An activation with a range of its own: what the graph gathers has one a subset, everything else one.
+pub type Place = (Site, usize);
+
+/// The range of every activation of a network.
+pub type Ranges = BTreeMap<Place, Range>;
+
+/// An activation that no window reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("calibration saw no window, so there is no range for {0:?}")]
+pub struct UnseenError(pub Site);
+
+/// Cuts every range of `network` from what was seen.
+///
+/// # Errors
+/// [`UnseenError`] when `seen` is not of this network.
+pub fn ranges(
+    network: &Folded,
+    seen: &Observations,
+    method: Method,
+) -> Result<Ranges, UnseenError> {
+    let mut ranges = Ranges::new();
+    for (site, subsets) in sites(network) {
+        let seen = seen.get(&site).ok_or(UnseenError(site))?;
+        let channels = seen.channels / subsets;
+        for subset in 0..subsets {
+            let own = subset * channels..(subset + 1) * channels;
+            ranges.insert((site, subset), seen.range(own, method));
+        }
+    }
+    Ok(ranges)
+}
+
+/// The network's activations in the order of the data, with the number of their ranges.
+fn sites(network: &Folded) -> impl Iterator<Item = (Site, usize)> {
+    let block = |number| {
+        [
+            (Site::Gathered(number), SUBSETS),
+            (Site::Hidden(number), 1),
+            (Site::Output(number), 1),
+        ]
+    };
+    std::iter::once((Site::Input, 1)).chain((0..network.blocks.len()).flat_map(block))
 }
 
 /// What was seen at one site.
@@ -117,18 +168,6 @@ impl Seen {
         for ((low, high), (other_low, other_high)) in self.extremes.iter_mut().zip(other.extremes) {
             *low = low.min(other_low);
             *high = high.max(other_high);
-        }
-    }
-
-    /// Divides each channel by its factor; a list shorter than the channels begins again.
-    pub(super) fn divide(&mut self, factors: &[f32]) {
-        for row in self.rows.chunks_exact_mut(self.channels) {
-            for (value, factor) in row.iter_mut().zip(factors.iter().cycle()) {
-                *value /= factor;
-            }
-        }
-        for ((low, high), factor) in self.extremes.iter_mut().zip(factors.iter().cycle()) {
-            (*low, *high) = (*low / factor, *high / factor);
         }
     }
 

@@ -88,7 +88,7 @@ pub fn fold(
         let temporal_bias = weights.get(&at("temporal.bias"), output)?;
         let residual = match (spec.residual, input == output && spec.stride == 1) {
             (false, _) => Residual::None,
-            (true, true) => Residual::Identity(vec![1.0; output]),
+            (true, true) => Residual::Identity,
             (true, false) => {
                 let norm = weights.norm(&at("residual_norm"), output)?;
                 let bias = weights.get(&at("residual.bias"), output)?;

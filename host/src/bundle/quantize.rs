@@ -3,7 +3,7 @@
 //! Weights are symmetric with one scale an output channel; activations are affine. Scales of gathered and hidden
 //! activations are absorbed by the weights that read them, so a multiplier and a shift are all that the engine adds.
 
-use super::calibrate::{Method, Observations, Range, Seen};
+use super::calibrate::{Range, Ranges, UnseenError};
 use tendon_bundle::blob::{
     AdjacencyTables, BlockTables, Edge, EncoderTables, LayerTables, ResidualTables,
 };
@@ -26,59 +26,34 @@ pub struct Options {
     pub body_mask: bool,
     /// Blocks of the trunk.
     pub trunk_blocks: usize,
-    /// How ranges are cut.
-    pub method: Method,
-    /// Whether every hidden channel has its own scale.
-    pub hidden_channels: bool,
 }
-
-/// An activation that no window reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("calibration saw no window, so there is no range for {0:?}")]
-pub struct UnseenError(Site);
 
 /// Makes the engine's tables.
 ///
 /// # Errors
-/// [`UnseenError`] when `seen` is not of this network.
+/// [`UnseenError`] when `ranges` are not of this network.
 pub fn quantize(
     network: &Folded,
-    seen: &Observations,
+    ranges: &Ranges,
     options: Options,
 ) -> Result<EncoderTables, UnseenError> {
-    let at = |site: Site| seen.get(&site).ok_or(UnseenError(site));
-    let all = |seen: &Seen, channels: usize| seen.range(0..channels, options.method);
-    let input = all(at(Site::Input)?, network.channels);
+    let range = |site: Site, subset: usize| {
+        let range = ranges.get(&(site, subset));
+        range.copied().ok_or(UnseenError(site))
+    };
+    let input = range(Site::Input, 0)?;
     let mut blocks = Vec::new();
     let mut from = input;
     for (number, block) in network.blocks.iter().enumerate() {
-        let gathered = at(Site::Gathered(number))?;
-        let subset = |subset: usize| {
-            gathered.range(
-                subset * block.input..(subset + 1) * block.input,
-                options.method,
-            )
-        };
-        let hidden = at(Site::Hidden(number))?;
-        let whole = all(hidden, block.output);
-        let channel = |channel: usize| match options.hidden_channels {
-            // A channel's own range, but no finer than a 16th of the whole: weights pay for what activations gain.
-            true => {
-                hidden
-                    .range(channel..channel + 1, options.method)
-                    .high
-                    .max(whole.high / 16.0)
-                    / 255.0
-            }
-            false => whole.step(),
-        };
-        let ranges = Ranges {
+        let gathered = |subset| range(Site::Gathered(number), subset);
+        let out = range(Site::Output(number), 0)?;
+        let ranges = BlockRanges {
             from,
-            gathered: [0, 1, 2].map(subset),
-            hidden: (0..block.output).map(channel).collect(),
-            out: all(at(Site::Output(number))?, block.output),
+            gathered: [gathered(0)?, gathered(1)?, gathered(2)?],
+            hidden: range(Site::Hidden(number), 0)?,
+            out,
         };
-        from = ranges.out;
+        from = out;
         blocks.push(quantize_block(block, network.joints, &ranges));
     }
     let (zero, step) = (f32::from(input.zero()), input.step());
@@ -122,15 +97,14 @@ pub fn quantize(
 }
 
 /// The ranges of one block's activations.
-struct Ranges {
+struct BlockRanges {
     from: Range,
     gathered: [Range; SUBSETS],
-    /// Step of each hidden channel; zero is the lowest.
-    hidden: Vec<f32>,
+    hidden: Range,
     out: Range,
 }
 
-fn quantize_block(block: &Block, joints: usize, ranges: &Ranges) -> BlockTables {
+fn quantize_block(block: &Block, joints: usize, ranges: &BlockRanges) -> BlockTables {
     let (input, output) = (block.input, block.output);
     let gathered_steps: Vec<f32> = (0..SUBSETS * input)
         .map(|index| ranges.gathered[index / input].step())
@@ -146,11 +120,8 @@ fn quantize_block(block: &Block, joints: usize, ranges: &Ranges) -> BlockTables 
             &gathered_zeros,
             output,
         );
-        let ratios: Vec<f64> = steps
-            .iter()
-            .zip(&ranges.hidden)
-            .map(|(step, hidden)| step / f64::from(*hidden))
-            .collect();
+        let hidden = f64::from(ranges.hidden.step());
+        let ratios: Vec<f64> = steps.iter().map(|step| step / hidden).collect();
         let shift = shift_of(&ratios);
         (
             LayerTables {
@@ -161,9 +132,7 @@ fn quantize_block(block: &Block, joints: usize, ranges: &Ranges) -> BlockTables 
         )
     };
     let out_step = f64::from(ranges.out.step());
-    let hidden_steps: Vec<f32> = (0..9 * output)
-        .map(|index| ranges.hidden[index % output])
-        .collect();
+    let hidden_steps = vec![ranges.hidden.step(); 9 * output];
     let silence = vec![-128; 9 * output];
     let (temporal, steps) = quantize_layer(
         &block.temporal,
@@ -176,9 +145,8 @@ fn quantize_block(block: &Block, joints: usize, ranges: &Ranges) -> BlockTables 
     // Both sums are added before they are shifted, so they share the shift.
     let (residual, temporal_shift) = match &block.residual {
         Residual::None => (ResidualTables::None, shift_of(&ratios)),
-        Residual::Identity(scale) => {
-            let step = f64::from(ranges.from.step()) / out_step;
-            let beside: Vec<f64> = scale.iter().map(|scale| f64::from(*scale) * step).collect();
+        Residual::Identity => {
+            let beside = vec![f64::from(ranges.from.step()) / out_step; output];
             ratios.extend(&beside);
             let shift = shift_of(&ratios);
             (ResidualTables::Identity(multipliers(&beside, shift)), shift)
@@ -207,7 +175,7 @@ fn quantize_block(block: &Block, joints: usize, ranges: &Ranges) -> BlockTables 
         adjacency: quantize_graph(&block.adjacency, joints, ranges),
         graph_shift,
         graph,
-        hidden_scale: ranges.hidden.clone(),
+        hidden_scale: vec![ranges.hidden.step(); output],
         temporal_shift,
         temporal: LayerTables {
             multiplier: multipliers(&ratios, temporal_shift),
@@ -286,7 +254,7 @@ fn multipliers(ratios: &[f64], shift: u8) -> Vec<i32> {
 }
 
 /// Quantizes a graph: coefficients turn steps of the input into steps of what is gathered.
-fn quantize_graph(adjacency: &[f32], joints: usize, ranges: &Ranges) -> AdjacencyTables {
+fn quantize_graph(adjacency: &[f32], joints: usize, ranges: &BlockRanges) -> AdjacencyTables {
     let ratio =
         |subset: usize| f64::from(ranges.from.step()) / f64::from(ranges.gathered[subset].step());
     let entry = |subset: usize, source: usize, target: usize| {
@@ -377,10 +345,10 @@ mod tests {
     #[test]
     fn a_graph_keeps_only_its_edges() {
         let range = |high| Range { low: 0.0, high };
-        let ranges = Ranges {
+        let ranges = BlockRanges {
             from: range(255.0),
             gathered: [range(127.5); 3],
-            hidden: vec![1.0],
+            hidden: range(1.0),
             out: range(1.0),
         };
         // Two joints; subset 0 is the identity, subset 1 has the edge 0 -> 1 of weight 0.5.

@@ -1,11 +1,11 @@
 //! Putting a bundle together: everything between a classifier file and signed bytes.
 
 use super::calibrate::{Method, observe};
-use super::equalize::equalize;
 use super::fold::{FoldError, fold};
 use super::inputs::Inputs;
-use super::measure::{self, MeasureError, Trial};
+use super::measure::{self, MeasureError};
 use super::quantize::Options;
+use super::refine::{Quality, Target, Trial};
 use super::source_buffer;
 use crate::evaluate::metrics::{Predictions, argmax};
 use crate::evaluate::temperature::fit_temperature;
@@ -57,8 +57,10 @@ pub struct Material<'m> {
 /// Float and int8 side by side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Every way to quantize that was tried, the least error first.
+    /// Every way to cut ranges that was tried, the least error first.
     pub trials: Vec<Trial>,
+    /// What the best one came to after its ranges were refined.
+    pub refined: Quality,
     /// Relative error of each block's output on calibration windows.
     pub blocks: Vec<f64>,
     /// Float logits of the test windows.
@@ -106,8 +108,10 @@ pub enum WriteError {
 pub enum Step {
     /// Ranges are measured; so many windows will pass.
     Calibrate(usize),
-    /// Ways to quantize are compared; so many windows will pass.
+    /// Ways to cut ranges are compared; so many windows will pass.
     Choose(usize),
+    /// The best one's ranges are refined; so many windows will pass.
+    Refine(usize),
     /// Test windows are run in float and int8; so many will pass.
     Report(usize),
     /// One window has passed.
@@ -155,22 +159,20 @@ pub fn make(
         bodies: usize::from(description.normalize.bodies),
         body_mask: description.config.body_mask,
         trunk_blocks: TRUNK_BLOCKS,
-        method: Method::Extremes,
-        hidden_channels: false,
     };
-    let compared = spread(&chosen, recipe.calibration / 4);
-    let tried = 2 * Method::ALL.len() * measure::STRENGTHS.len();
-    progress(Step::Choose(compared.len() * (1 + tried)));
-    let trials = measure::choose(&network, &seen, options, train, &compared, &window)?;
+    let compared = spread(&chosen, recipe.calibration / 2);
+    progress(Step::Choose(compared.len() * (1 + Method::ALL.len())));
+    let target = Target::new(&network, options, train, &compared, &window);
+    let trials = target.choose(&seen, &window)?;
     let Some(best) = trials.first() else {
         return Err(WriteError::Material(
-            "no way to quantize was tried".to_owned(),
+            "no way to cut ranges was tried".to_owned(),
         ));
     };
-    let blob = best.blob.clone();
+    progress(Step::Refine(target.refining(&best.ranges)));
+    let (refined, blob) = target.refine(&best.ranges, &window)?;
     let encoder = Encoder::parse(&blob)?;
-    let (equalized, _) = equalize(&network, &seen, best.equalized);
-    let blocks = measure::block_errors(&equalized, &encoder, train, &spread(&compared, 16))?;
+    let blocks = measure::block_errors(&network, &encoder, train, &spread(&compared, 16))?;
 
     let all = |inputs: &Inputs| (0..inputs.len()).collect::<Vec<_>>();
     // Half as many again as are wanted: some will turn out to be unusable.
@@ -208,6 +210,7 @@ pub fn make(
         sources: source.labels.len(),
         encoder_bytes: blob.len(),
         trials,
+        refined,
     };
     drop(encoder);
     let contents = Contents {

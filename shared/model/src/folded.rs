@@ -52,8 +52,8 @@ pub struct Block {
 pub enum Residual {
     /// No path.
     None,
-    /// The input itself, each channel times its scale.
-    Identity(Vec<f32>),
+    /// The input itself.
+    Identity,
     /// A pointwise convolution.
     Convolution {
         /// `[channel in, channel out]`
@@ -216,11 +216,7 @@ impl Block {
                 let own = &own[frame * input..(frame + 1) * input];
                 match &self.residual {
                     Residual::None => {}
-                    Residual::Identity(scale) => {
-                        for ((to, value), scale) in to.iter_mut().zip(own).zip(scale) {
-                            *to += value * scale;
-                        }
-                    }
+                    Residual::Identity => add(to, own),
                     Residual::Convolution { weight, bias } => {
                         add(to, bias);
                         multiply(to, own, weight);

@@ -10,6 +10,7 @@ use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::WindowSet;
 use tendon_host::bundle::inputs::Inputs;
+use tendon_host::bundle::refine::Quality;
 use tendon_host::bundle::sign::read_key;
 use tendon_host::bundle::write::{Material, Recipe, Report, Step, make};
 use tendon_host::evaluate::guard;
@@ -198,6 +199,7 @@ fn progress(bar: &ProgressBar, step: Step) {
         Step::Window => return bar.inc(1),
         Step::Calibrate(length) => (length, "windows calibrated"),
         Step::Choose(length) => (length, "windows compared"),
+        Step::Refine(length) => (length, "windows compared to refine ranges"),
         Step::Report(length) => (length, "windows evaluated"),
     };
     bar.reset();
@@ -223,24 +225,18 @@ fn figures(report: &Report, classes: &[String], bytes: usize) -> serde_json::Val
 }
 
 fn print(report: &Report, classes: &[String], bytes: usize) {
-    println!(
-        "{:28}{:>10}{:>12}{:>12}{:>12}",
-        "ranges", "scales", "equalized", "logit error", "same class"
-    );
-    for trial in &report.trials {
-        let scales = if trial.hidden_channels {
-            "channel"
-        } else {
-            "tensor"
-        };
-        let method = trial.method.to_string();
+    println!("{:28}{:>22}{:>12}", "ranges", "logit error", "same class");
+    let row = |name: &str, quality: &Quality| {
         println!(
-            "{method:28}{scales:>10}{:>12}{:>11.2}%{:>11.1}%",
-            trial.equalized,
-            100.0 * trial.error,
-            100.0 * trial.agreement
+            "{name:28}{:>21.2}%{:>11.1}%",
+            100.0 * quality.error,
+            100.0 * quality.agreement
         );
+    };
+    for trial in &report.trials {
+        row(&trial.method.to_string(), &trial.quality);
     }
+    row("the best, each refined", &report.refined);
     let blocks: Vec<String> = report
         .blocks
         .iter()
