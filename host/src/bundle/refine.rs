@@ -205,7 +205,9 @@ mod tests {
         let first = &trials[0].quality;
         assert!(first.error < 0.06 && first.agreement > 0.9, "{first:?}");
         let calls = AtomicUsize::new(0);
-        let count = || drop(calls.fetch_add(1, Ordering::Relaxed));
+        let count = || {
+            calls.fetch_add(1, Ordering::Relaxed);
+        };
         let (quality, blob) = target.refine(&trials[0].ranges, &count).unwrap();
         assert!(quality.error <= first.error, "{quality:?} after {first:?}");
         assert_eq!(calls.into_inner(), target.refining(&trials[0].ranges));
