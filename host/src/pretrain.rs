@@ -29,7 +29,7 @@ use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
 use crate::evaluate::EvaluateError;
-use crate::method::{Drawn, Method, MethodError, Moment, SkeletonClr};
+use crate::method::{Drawn, Method, MethodError, Moment, SkeleMixClr, SkeletonClr};
 
 /// A run: what to train on, how, and where to write.
 pub struct Run<'a> {
@@ -312,19 +312,15 @@ fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError
         config, windows, ..
     } = *run;
     let encoder = config.encoder(windows.topology());
-    match &config.method {
-        MethodConfig::SkeletonClr(method) => {
-            let (optimizer, batch, seed) = (config.optimizer, config.batch, config.seed);
-            Ok(Box::new(SkeletonClr::new(
-                method.clone(),
-                &encoder,
-                optimizer,
-                batch,
-                seed,
-                device,
-            )?))
-        }
-    }
+    let (optimizer, batch, seed) = (config.optimizer, config.batch, config.seed);
+    Ok(match config.method.clone() {
+        MethodConfig::SkeletonClr(method) => Box::new(SkeletonClr::new(
+            method, &encoder, optimizer, batch, seed, device,
+        )?),
+        MethodConfig::SkeleMixClr(method) => Box::new(SkeleMixClr::new(
+            method, &encoder, optimizer, batch, seed, device,
+        )?),
+    })
 }
 
 /// Has several devices share the windows of the method's encoders.

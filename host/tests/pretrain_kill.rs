@@ -5,9 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The shipped small configuration, shrunk to a few seconds.
-fn config() -> String {
-    let text = include_str!("../../configs/pretrain/skeletonclr-small.toml");
+/// A shipped small configuration, shrunk to a few seconds.
+fn config(text: &str) -> String {
     let small = [
         ("batch", "4"),
         ("epochs", "6"),
@@ -17,6 +16,7 @@ fn config() -> String {
         ("width", "2"),
         ("dim", "4"),
         ("queue", "9"),
+        ("lengths", "[1, 1]"),
     ];
     let line = |line: &str| {
         let key = line.split(" = ").next().unwrap_or_default();
@@ -71,18 +71,26 @@ fn finish(child: Child) {
 
 #[test]
 fn a_process_killed_with_signal_9_resumes_to_the_same_bytes() {
-    check("cpu");
+    check(SKELETONCLR, "cpu");
 }
 
 #[test]
 fn on_several_devices_too() {
-    check("cpu,cpu");
+    check(SKELETONCLR, "cpu,cpu");
 }
 
-fn check(devices: &str) {
+#[test]
+fn skelemixclr_too() {
+    let text = include_str!("../../configs/pretrain/skelemixclr-small.toml");
+    check(text, "cpu");
+}
+
+const SKELETONCLR: &str = include_str!("../../configs/pretrain/skeletonclr-small.toml");
+
+fn check(text: &str, devices: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("run.toml"), config()).unwrap();
+    std::fs::write(folder.join("run.toml"), config(text)).unwrap();
     let synth = [
         "import",
         "synth",

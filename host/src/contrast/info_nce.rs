@@ -26,6 +26,21 @@ impl InfoNce {
         }
     }
 
+    /// Adds one more negative for each query, its own: the last column.
+    ///
+    /// # Shapes
+    /// - `query`, `other`: `[batch, dim]`, unit rows
+    ///
+    /// # Source
+    /// SkeleMixCLR: the other region of the same mixed window.
+    #[must_use]
+    pub fn and(self, query: Tensor<2>, other: Tensor<2>, temperature: f64) -> Self {
+        let other = (query * other).sum_dim(1) / temperature;
+        Self {
+            logits: Tensor::cat(vec![self.logits, other], 1),
+        }
+    }
+
     /// Mean cross-entropy with the own key as the right answer.
     pub fn loss(&self) -> Tensor<1> {
         log_softmax(self.logits.clone(), 1)
@@ -77,6 +92,20 @@ mod tests {
         let key = Tensor::from_floats([[1.0, 0.0], [1.0, 0.0]], &device);
         let negatives = Tensor::from_floats([[0.6, 0.8]], &device);
         assert_eq!(InfoNce::new(query, key, negatives, 0.1).accuracy(), 0.5);
+    }
+
+    #[test]
+    fn a_negative_of_its_own_stands_in_the_last_column() {
+        let device = Device::flex();
+        let rows = |values| Tensor::from_floats(values, &device);
+        let query = rows([[1.0, 0.0], [0.0, 1.0]]);
+        let other = rows([[0.6, 0.8], [0.6, 0.8]]);
+        let key = query.clone();
+        let negatives = Tensor::from_floats([[-1.0, 0.0]], &device);
+        let nce = InfoNce::new(query.clone(), key, negatives, 0.5).and(query, other, 0.5);
+        let logits: Vec<f32> = nce.logits.into_data().try_to_vec().unwrap();
+        let expect = [2.0, -2.0, 1.2, 2.0, 0.0, 1.6];
+        assert!(logits.iter().zip(expect).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 
     #[test]

@@ -5,9 +5,13 @@
 mod cosine;
 mod divergence;
 mod info_nce;
+mod mix;
 mod queue;
+mod region;
 
 pub use cosine::{cosine, cosine_distance};
 pub use divergence::{Collapse, CollapseWatch, spread};
 pub use info_nce::{InfoNce, cross_entropy};
+pub use mix::{Fill, Mix, MixSpec, mask_pool, rows};
 pub use queue::{Queue, QueueError};
+pub use region::{JointChoice, Region};

@@ -20,7 +20,12 @@
 //!   (`OptimizerConfig` is the method's own, so it may keep two optimisers in `learn` and in `State`); labels of
 //!   queue entries are a second ring in `State::numbers`; `networks` lists student and teacher, so the monitor reports both.
 
+mod moco;
+mod range;
+mod skelemixclr;
 mod skeletonclr;
+#[cfg(test)]
+mod testing;
 
 use burn::tensor::{Gradients, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -32,6 +37,8 @@ use tendon_model::parameters::{Named, RestoreError};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
 
+pub use range::{RangeError, check};
+pub use skelemixclr::{SkeleMixClr, SkeleMixClrConfig};
 pub use skeletonclr::{SkeletonClr, SkeletonClrConfig};
 
 use crate::contrast::{Collapse, QueueError};

@@ -5,22 +5,17 @@
 //! and its public code. Differences: the key network really starts as a copy of the query network; the queue may have
 //! any size; dropout, temperature and decay are configuration, because the paper's values need its 94,000 steps.
 
-use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::Recipe;
-use tendon_model::augment::random::generator;
-use tendon_model::ema::{Ema, TargetNorm, warmed_decay};
+use tendon_model::ema::TargetNorm;
 use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
-use tendon_model::head::{Head, HeadConfig, unit_rows};
-use tendon_model::norm::BatchNorm;
-use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
-use tendon_model::parameters::{collect, restore};
-use tendon_model::pass::{Normalized, Pass, absorb};
-use tendon_shared::pose::Presence;
+use tendon_model::optimizer::OptimizerConfig;
 
-use super::{Draw, Drawn, Loss, Method, MethodError, Moment, Network, Pool, State, ViewSpec};
-use crate::contrast::{InfoNce, Queue, spread};
+use super::moco::{self, Branch, Moco, QUERY, draws};
+use super::range::{RangeError, check};
+use super::{Draw, Drawn, Loss, Method, MethodError, Moment, Network, State};
+use crate::contrast::{InfoNce, spread};
 
 /// Constants of SkeletonCLR.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,40 +41,34 @@ pub struct SkeletonClrConfig {
     pub key: Recipe,
 }
 
-/// Encoder and projection head.
-#[derive(Module, Debug)]
-struct Branch {
-    encoder: StGcn,
-    head: Head,
-}
-
-impl Branch {
-    /// Unit projections, `[batch, projection]`.
-    fn forward(&self, x: Tensor<5>, presence: &[Presence], pass: &mut Pass) -> Tensor<2> {
-        let embedding = self.encoder.embed(x, presence, pass);
-        unit_rows(self.head.forward(embedding, pass))
-    }
-}
-
-impl Normalized for Branch {
-    fn norms(&mut self) -> Vec<&mut BatchNorm> {
-        let mut norms = self.encoder.norms();
-        norms.extend(self.head.norms());
-        norms
+impl SkeletonClrConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// Names the first one out of range.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        let (temperature, queue, decay) = (self.temperature, self.queue, self.ema_decay);
+        check(
+            temperature > 0.0,
+            "method.temperature",
+            &temperature,
+            "above 0",
+        )?;
+        check(queue >= 1, "method.queue", &queue, "at least 1")?;
+        check(
+            (0.0..=1.0).contains(&decay),
+            "method.ema_decay",
+            &decay,
+            "0 to 1",
+        )
     }
 }
 
 /// The method with its networks.
 pub struct SkeletonClr {
-    config: SkeletonClrConfig,
     encoder: EncoderConfig,
     batch: usize,
-    online: Branch,
-    target: Branch,
-    queue: Queue,
-    optimizer_config: OptimizerConfig,
-    optimizer: Optimizer,
-    device: Device,
+    moco: Moco<Branch>,
 }
 
 impl SkeletonClr {
@@ -95,104 +84,45 @@ impl SkeletonClr {
         seed: u64,
         device: &Device,
     ) -> Result<Self, ConfigError> {
-        let head = HeadConfig {
-            input: encoder.dim,
-            hidden: encoder.dim,
-            output: config.projection,
-            norm: config.head_norm,
-        };
-        let branch = |device: &Device| {
-            Ok(Branch {
-                encoder: encoder.init(seed, device)?,
-                head: head.init(seed.wrapping_add(1), device),
-            })
-        };
-        let training = device.clone().autodiff();
-        let online = branch(&training)?;
-        // The copy comes after every initialisation: published code re-draws the key network afterwards.
-        let copy = Ema {
-            decay: 0.0,
-            norm: TargetNorm::Copy,
-        };
-        let target = copy.update(&online, branch(device)?);
-        let noise = generator(seed, u64::MAX, u64::MAX, 0);
+        let branch = |device: &Device| Branch::new(encoder, &config, seed, device);
         Ok(Self {
-            queue: Queue::new(config.queue, config.projection, noise, device),
-            config,
             encoder: encoder.clone(),
             batch,
-            online,
-            target,
-            optimizer_config: optimizer,
-            optimizer: optimizer.init(),
-            device: device.clone(),
+            moco: Moco::new(config.clone(), optimizer, seed, device, branch)?,
         })
     }
 }
 
 impl Method for SkeletonClr {
     fn draws(&self) -> Vec<Draw> {
-        let view = |recipe: &Recipe| ViewSpec {
-            recipe: recipe.clone(),
-            inputs: vec![self.encoder.streams.clone()],
-        };
-        let views = vec![view(&self.config.query), view(&self.config.key)];
-        vec![Draw {
-            pool: Pool::Unlabelled,
-            count: self.batch,
-            views,
-        }]
+        let config = &self.moco.config;
+        draws(&self.encoder, self.batch, &[&config.query, &config.key])
     }
 
     fn loss(&mut self, drawn: &[Drawn], moment: &Moment) -> Result<Loss, MethodError> {
-        let [
-            Drawn {
-                views, presence, ..
-            },
-        ] = drawn
-        else {
-            unreachable!("the loop makes what draws() asks for")
-        };
-        let input = |view: usize| views[view][0].clone();
-
-        let mut pass = Pass::train(moment.noise(0));
-        let query = self
-            .online
-            .forward(Tensor::from_inner(input(0)), presence, &mut pass);
-        absorb(&mut self.online, pass);
-
-        let decay = match self.config.ema_warmup {
-            true => warmed_decay(moment.step, self.config.ema_decay),
-            false => self.config.ema_decay,
-        };
-        let ema = Ema {
-            decay,
-            norm: self.config.target_norm,
-        };
-        self.target = ema.update(&self.online, self.target.clone());
-        let mut pass = ema.target_pass(moment.noise(1));
-        let key = self.target.forward(input(1), presence, &mut pass);
-        absorb(&mut self.target, pass);
-
-        let lift = |tensor| Tensor::from_inner(tensor);
+        let (input, presence) = moco::drawn(drawn);
+        let moco = &mut self.moco;
+        let query = Tensor::from_inner(input(0));
+        let query = moco.online.train(query, presence, moment.noise(QUERY));
+        let (key, decay) = moco.key(moment, |target, pass| {
+            target.forward(input(1), presence, pass)
+        });
         let nce = InfoNce::new(
             query.clone(),
-            lift(key.clone()),
-            lift(self.queue.keys()),
-            self.config.temperature,
+            Tensor::from_inner(key.clone()),
+            moco.negatives(),
+            moco.config.temperature,
         );
-        self.queue.push(key);
+        moco.queue.push(key);
         Ok(Loss {
             value: nce.loss(),
-            spread: (spread(query), self.config.projection),
+            spread: (spread(query), moco.config.projection),
             figures: vec![("accuracy", nce.accuracy()), ("ema_decay", decay)],
         })
     }
 
     fn learn(&mut self, gradients: &Gradients, rate: f64) -> f64 {
-        let norm = gradient_norm(&self.online, gradients);
-        self.online = self.optimizer.step(rate, self.online.clone(), gradients);
-        norm
+        self.moco.learn(gradients, rate)
     }
 
     fn networks(&self) -> Vec<Network<'_>> {
@@ -200,48 +130,28 @@ impl Method for SkeletonClr {
         vec![Network {
             name: "",
             streams,
-            encoder: &self.online.encoder,
+            encoder: &self.moco.online.encoder,
         }]
     }
 
     fn encoders(&mut self) -> Vec<&mut StGcn> {
-        vec![&mut self.online.encoder, &mut self.target.encoder]
+        vec![&mut self.moco.online.encoder, &mut self.moco.target.encoder]
     }
 
     fn state(&self) -> State {
-        let mut state = State::default();
-        state.insert("online", collect(&self.online));
-        state.insert("target", collect(&self.target));
-        state.insert("optimizer", self.optimizer.state());
-        let (keys, next) = self.queue.state();
-        state.tensors.insert("queue.keys".to_string(), keys);
-        state.numbers.insert("queue.next".to_string(), next);
-        state
-            .numbers
-            .insert("optimizer.steps".to_string(), self.optimizer.steps());
-        state
+        self.moco.state()
     }
 
     fn restore(&mut self, state: &State) -> Result<(), MethodError> {
-        self.online = restore(self.online.clone(), &state.below("online"))?;
-        self.target = restore(self.target.clone(), &state.below("target"))?;
-        let steps = state.number("optimizer.steps")?;
-        self.optimizer = Optimizer::resume(
-            self.optimizer_config,
-            steps,
-            &state.below("optimizer"),
-            &self.device,
-        );
-        let keys = state.below("queue").remove("keys").unwrap_or_default();
-        self.queue.restore(&keys, state.number("queue.next")?)?;
-        Ok(())
+        self.moco.restore(state)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tendon_model::ema::TargetNorm;
+    use tendon_model::parameters::collect;
+    use tendon_shared::pose::Presence;
     use tendon_shared::topology::TopologyId;
 
     fn method(target_norm: TargetNorm) -> SkeletonClr {
@@ -296,18 +206,18 @@ mod tests {
     #[test]
     fn the_key_network_starts_as_a_copy() {
         let method = method(TargetNorm::OwnTrain);
-        assert_eq!(collect(&method.online), collect(&method.target));
+        assert_eq!(collect(&method.moco.online), collect(&method.moco.target));
     }
 
     #[test]
     fn every_parameter_of_the_key_network_moves_after_the_query_network_has_learned() {
         let mut method = method(TargetNorm::EmaBuffers);
-        let before = collect(&method.target);
+        let before = collect(&method.moco.target);
         for _ in 0..2 {
             let loss = method.loss(&drawn(), &MOMENT).unwrap();
             method.learn(&loss.value.backward(), 0.1);
         }
-        let after = collect(&method.target);
+        let after = collect(&method.moco.target);
         let still: Vec<_> = before
             .keys()
             .filter(|name| before[*name] == after[*name])
@@ -324,7 +234,7 @@ mod tests {
         let mut method = method(TargetNorm::OwnTrain);
         method.loss(&drawn(), &MOMENT).unwrap();
         assert_eq!(method.state().numbers["queue.next"], 4);
-        assert!(!method.queue.keys().is_autodiff());
+        assert!(!method.moco.queue.keys().is_autodiff());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
 
 use super::schedule::Schedule;
-use crate::method::SkeletonClrConfig;
+use crate::method::{RangeError, SkeleMixClrConfig, SkeletonClrConfig, check};
 
 /// Everything that determines a run's result, apart from the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub struct EncoderSection {
 pub enum MethodConfig {
     /// MoCo v2 on skeletons.
     SkeletonClr(SkeletonClrConfig),
+    /// Regions of other windows, pasted in.
+    SkeleMixClr(SkeleMixClrConfig),
 }
 
 impl MethodConfig {
@@ -83,6 +85,7 @@ impl MethodConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::SkeletonClr(_) => "skeletonclr",
+            Self::SkeleMixClr(_) => "skelemixclr",
         }
     }
 }
@@ -109,15 +112,8 @@ pub enum PretrainConfigError {
     #[error(transparent)]
     Encoder(#[from] ConfigError),
     /// A number is out of range.
-    #[error("{field} is {found}, it must be {expected}")]
-    Range {
-        /// The field.
-        field: &'static str,
-        /// What it is.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Range(#[from] RangeError),
 }
 
 impl PretrainConfig {
@@ -128,15 +124,8 @@ impl PretrainConfig {
     pub fn parse(text: &str) -> Result<Self, PretrainConfigError> {
         let config: Self = toml::from_str(text)?;
         // Any topology will do to check the encoder's own fields.
-        config.encoder(TopologyId::Kinect20).validate()?;
-        let check = |good: bool, field, found: &dyn ToString, expected| match good {
-            true => Ok(()),
-            false => Err(PretrainConfigError::Range {
-                field,
-                found: found.to_string(),
-                expected,
-            }),
-        };
+        let encoder = config.encoder(TopologyId::Kinect20);
+        encoder.validate()?;
         check(config.batch >= 2, "batch", &config.batch, "at least 2")?;
         check(config.epochs >= 1, "epochs", &config.epochs, "at least 1")?;
         check(
@@ -151,26 +140,10 @@ impl PretrainConfig {
             &config.schedule.rate,
             "above 0",
         )?;
-        let MethodConfig::SkeletonClr(method) = &config.method;
-        check(
-            method.temperature > 0.0,
-            "method.temperature",
-            &method.temperature,
-            "above 0",
-        )?;
-        check(
-            method.queue >= 1,
-            "method.queue",
-            &method.queue,
-            "at least 1",
-        )?;
-        let decay = method.ema_decay;
-        check(
-            (0.0..=1.0).contains(&decay),
-            "method.ema_decay",
-            &decay,
-            "0 to 1",
-        )?;
+        match &config.method {
+            MethodConfig::SkeletonClr(method) => method.validate()?,
+            MethodConfig::SkeleMixClr(method) => method.validate(encoder.feature_frames())?,
+        }
         Ok(config)
     }
 

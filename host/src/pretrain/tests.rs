@@ -1,5 +1,6 @@
 use super::*;
-use crate::method::SkeletonClrConfig;
+use crate::contrast::{Fill, JointChoice, MixSpec};
+use crate::method::{SkeleMixClrConfig, SkeletonClrConfig};
 use crate::pretrain::batch::tests::windows;
 use crate::pretrain::config::{EncoderSection, MonitorConfig, WindowConfig};
 use crate::pretrain::schedule::{Schedule, Shape};
@@ -32,17 +33,7 @@ fn config() -> PretrainConfig {
             dropout: 0.2,
             body_mask: true,
         },
-        method: MethodConfig::SkeletonClr(SkeletonClrConfig {
-            temperature: 0.1,
-            queue: 7,
-            ema_decay: 0.9,
-            ema_warmup: true,
-            target_norm: TargetNorm::OwnTrain,
-            head_norm: true,
-            projection: 3,
-            query: Recipe::normal(),
-            key: Recipe::normal(),
-        }),
+        method: MethodConfig::SkeletonClr(base()),
         optimizer: OptimizerConfig::adamw(1e-4),
         schedule: Schedule {
             rate: 0.01,
@@ -55,6 +46,38 @@ fn config() -> PretrainConfig {
             neighbours: 3,
         },
     }
+}
+
+fn base() -> SkeletonClrConfig {
+    SkeletonClrConfig {
+        temperature: 0.1,
+        queue: 7,
+        ema_decay: 0.9,
+        ema_warmup: true,
+        target_norm: TargetNorm::OwnTrain,
+        head_norm: true,
+        projection: 3,
+        query: Recipe::normal(),
+        key: Recipe::normal(),
+    }
+}
+
+/// The methods that extend SkeletonCLR.
+fn extensions() -> Vec<MethodConfig> {
+    let mix = MixSpec {
+        fill: Fill::Swap,
+        joints: JointChoice::Parts { least: 2, most: 3 },
+        lengths: [1, 1],
+        each_window: true,
+    };
+    vec![MethodConfig::SkeleMixClr(SkeleMixClrConfig {
+        base: base(),
+        mix,
+        repeats: 2,
+        weight: 1.0,
+        mean: false,
+        blank_seeks_partner: false,
+    })]
 }
 
 /// Runs in `folder`; the run is killed, without any farewell, when `kill` steps of this call are done.
@@ -139,6 +162,63 @@ fn a_run_on_several_devices_killed_and_resumed_ends_with_the_same_bytes() {
         go_on(&devices, folder.path(), &config(), true, None).unwrap();
         assert_eq!(bytes(folder.path()), bytes(straight.path()));
         assert_eq!(log(folder.path()), log(straight.path()));
+    }
+}
+
+#[test]
+fn every_method_killed_and_resumed_ends_with_the_same_bytes_on_one_and_on_two_devices() {
+    for method in extensions() {
+        let config = PretrainConfig { method, ..config() };
+        for (devices, kills) in [(1, [1, 9]), (2, [5, 16])] {
+            let devices = vec![Device::flex(); devices];
+            let straight = tempfile::tempdir().unwrap();
+            go_on(&devices, straight.path(), &config, false, None).unwrap();
+            for kill in kills {
+                let folder = tempfile::tempdir().unwrap();
+                go_on(&devices, folder.path(), &config, false, Some(kill)).unwrap();
+                go_on(&devices, folder.path(), &config, true, None).unwrap();
+                let name = config.method.name();
+                assert_eq!(bytes(folder.path()), bytes(straight.path()), "{name}");
+                assert_eq!(log(folder.path()), log(straight.path()), "{name}");
+            }
+            for figure in ["spread", "accuracy", "knn"] {
+                assert!(!logged(straight.path(), figure).is_empty(), "{figure}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_method_has_the_same_first_losses_on_several_devices() {
+    for method in extensions() {
+        let config = PretrainConfig {
+            method,
+            batch: 11,
+            epochs: 1,
+            encoder: EncoderSection {
+                width: 8,
+                dim: 32,
+                ..config().encoder
+            },
+            optimizer: OptimizerConfig::sgd(1e-4),
+            schedule: Schedule {
+                rate: 1e-6,
+                ..config().schedule
+            },
+            ..config()
+        };
+        let losses = |devices: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            let devices = vec![Device::flex(); devices];
+            go_on(&devices, folder.path(), &config, false, None).unwrap();
+            logged(folder.path(), "loss")
+        };
+        let expected = losses(1);
+        assert_eq!(expected.len(), 2);
+        for (a, b) in losses(3).iter().zip(&expected) {
+            let name = config.method.name();
+            assert!(((a - b) / b).abs() < 1e-4, "{name}: {a} v {b}");
+        }
     }
 }
 
@@ -292,6 +372,22 @@ fn a_run_writes_snapshots_events_and_an_encoder_with_its_origin() {
         log(folder.path()).matches("\"kind\":\"monitor\"").count(),
         3
     );
+}
+
+#[test]
+fn the_monitor_sees_windows_as_they_are() {
+    let first = |query: Recipe| {
+        let folder = tempfile::tempdir().unwrap();
+        let method = MethodConfig::SkeletonClr(SkeletonClrConfig {
+            key: query.clone(),
+            query,
+            ..base()
+        });
+        let config = PretrainConfig { method, ..config() };
+        go(folder.path(), &config, false, Some(1)).unwrap();
+        logged(folder.path(), "knn")
+    };
+    assert_eq!(first(Recipe::extreme()), first(Recipe::normal()));
 }
 
 #[test]
