@@ -28,7 +28,7 @@ use monitor::Monitor;
 use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
-use crate::evaluate::EvaluateError;
+use crate::evaluate::{EvaluateError, guard};
 use crate::method::{Drawn, Method, MethodError, Moment, SkeleMixClr, SkeletonClr};
 
 /// A run: what to train on, how, and where to write.
@@ -498,6 +498,7 @@ fn write_encoders(
         config_digest: config.digest(),
         base: None,
     };
+    let seen = guard::join(&[], windows.recordings().iter().copied());
     let mut paths = Vec::new();
     for network in method.networks() {
         let description = Description {
@@ -509,6 +510,7 @@ fn write_encoders(
             classes: Vec::new(),
             temperature: None,
             provenance: provenance.clone(),
+            seen: seen.clone(),
         };
         let separator = if network.name.is_empty() { "" } else { "-" };
         let path = run

@@ -4,12 +4,15 @@
 //! fit into memory ([`WindowSet`]); of large ones windows are made when they are asked for ([`StoredWindows`]). Pretraining takes
 //! either ([`Windows`]) and gets the same bytes. Augmenting happens later, on copies.
 
+mod pooled;
 mod stored;
 
+pub use pooled::{PoolError, PooledWindows};
 pub use stored::StoredWindows;
 
 use crate::dataset::Dataset;
 use rayon::prelude::*;
+use std::ops::Range;
 use tendon_shared::normalize::{NormalizeError, NormalizeSpec, normalize};
 use tendon_shared::pose::Presence;
 use tendon_shared::topology::TopologyId;
@@ -35,6 +38,8 @@ pub struct WindowSet {
     pub classes: Vec<String>,
     /// Digests of the sets that the windows come from.
     pub digests: Vec<String>,
+    /// Fingerprint of each window's recording ([`crate::dataset::Recording::fingerprint`]).
+    pub recordings: Vec<u64>,
 }
 
 /// Windows of chosen recordings, wherever they are.
@@ -59,6 +64,14 @@ pub trait Windows: Sync {
 
     /// Digests of the sets that the windows come from.
     fn digests(&self) -> &[String];
+
+    /// Fingerprint of each window's recording ([`crate::dataset::Recording::fingerprint`]).
+    fn recordings(&self) -> &[u64];
+
+    /// Where the windows of each set begin and end, when several sets were put together.
+    fn parts(&self) -> Vec<Range<usize>> {
+        std::iter::once(0..self.len()).collect()
+    }
 
     /// Copies one window, `[body, channel = 3, frame, joint]`; may be called from many threads at once.
     ///
@@ -119,6 +132,10 @@ impl Windows for WindowSet {
 
     fn digests(&self) -> &[String] {
         &self.digests
+    }
+
+    fn recordings(&self) -> &[u64] {
+        &self.recordings
     }
 
     fn copy(&self, number: usize, out: &mut [f32]) {
@@ -189,6 +206,7 @@ impl WindowSet {
             cameras: tags(|recording| recording.camera),
             classes: dataset.classes().to_vec(),
             digests: vec![dataset.digest().to_owned()],
+            recordings: fingerprints(dataset, indices),
         })
     }
 
@@ -242,6 +260,18 @@ fn floats(
         });
     }
     Ok(floats)
+}
+
+/// Fingerprints of chosen recordings.
+fn fingerprints(dataset: &Dataset, indices: &[usize]) -> Vec<u64> {
+    indices
+        .par_iter()
+        .map(|&number| {
+            let fingerprint = dataset.recording(number).fingerprint();
+            dataset.forget(number);
+            fingerprint
+        })
+        .collect()
 }
 
 /// Makes one window; bodies that the window lacks room for are left out, bodies that the recording lacks are absent.

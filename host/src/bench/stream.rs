@@ -66,6 +66,7 @@ pub fn windows(
         cameras: vec![1; count],
         classes: tendon_data::synth::classes(),
         digests: Vec::new(),
+        recordings: Vec::new(),
     };
     for (number, out) in set.data.chunks_exact_mut(stride).enumerate() {
         let start = number * STRIDE * frame;

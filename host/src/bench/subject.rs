@@ -161,6 +161,7 @@ impl Subject {
             classes: self.windows.classes.clone(),
             temperature: None,
             provenance: Provenance::default(),
+            seen: Vec::new(),
         };
         let Classifier {
             encoder,
@@ -310,6 +311,7 @@ pub fn generate_windows(
         cameras: vec![1; count],
         classes: names,
         digests: Vec::new(),
+        recordings: Vec::new(),
     };
     for number in 0..count {
         let people = (0..config.bodies).map(|body| synth.recording(first + number + 7 * body));

@@ -181,6 +181,7 @@ mod tests {
             cameras: vec![1; 32],
             classes: vec![String::new(); 6],
             digests: Vec::new(),
+            recordings: Vec::new(),
         };
         let inputs = Inputs::new(&windows, &config.streams, true).unwrap();
         let chosen: Vec<usize> = (0..32).collect();

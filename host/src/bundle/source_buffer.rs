@@ -86,6 +86,7 @@ mod tests {
             cameras: vec![1; 6],
             classes: vec![String::new(); 2],
             digests: Vec::new(),
+            recordings: Vec::new(),
         };
         Inputs::new(&windows, &[Stream::Joint], true).unwrap()
     }

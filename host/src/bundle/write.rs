@@ -338,6 +338,7 @@ mod tests {
             cameras: vec![1; usize::from(count)],
             classes: vec![String::new(); 3],
             digests: Vec::new(),
+            recordings: Vec::new(),
         };
         Inputs::new(&windows, &[Stream::Joint], true).unwrap()
     }
@@ -360,6 +361,7 @@ mod tests {
                 method: "random".to_owned(),
                 ..Provenance::default()
             },
+            seen: Vec::new(),
         };
         let mut recipe = Recipe {
             model_version: 7,

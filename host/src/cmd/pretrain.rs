@@ -1,7 +1,7 @@
 //! `tendon pretrain`: contrastive pretraining without labels.
 
 use super::output::print;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
-use tendon_data::windows::{StoredWindows, WindowSet, Windows};
+use tendon_data::windows::{PooledWindows, StoredWindows, WindowSet, Windows};
 use tendon_host::pretrain::config::PretrainConfig;
 use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
 use tendon_shared::normalize::NormalizeSpec;
@@ -20,12 +20,13 @@ pub(crate) struct Args {
     /// The run's configuration (see configs/pretrain).
     #[arg(long)]
     config: PathBuf,
-    /// The set of recordings, made by `tendon import`.
-    #[arg(long)]
-    data: PathBuf,
-    /// Whose training side to use: a preset such as nw-ucla-view1, or "TRAIN / TEST" such as "cameras=1 / cameras=2".
-    #[arg(long)]
-    split: String,
+    /// The set of recordings, made by `tendon import`. Several sets of one skeleton are learnt from together: name each with its
+    /// split, `--data A --split a --data B --split b`.
+    #[arg(long, required = true)]
+    data: Vec<PathBuf>,
+    /// Whose training side to use: a preset such as nw-ucla-view1, or "TRAIN / TEST" such as "cameras=1 / cameras=2". One a set.
+    #[arg(long, required = true)]
+    split: Vec<String>,
     /// The run's folder: checkpoint, log, TensorBoard events, encoder.safetensors. Nothing in it is ever removed.
     #[arg(long)]
     out: PathBuf,
@@ -52,16 +53,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     config.seed = args.seed.unwrap_or(config.seed);
     let names = args.devices.as_ref().unwrap_or(&args.device);
     let devices = tendon_host::backend::devices(names)?;
-    let dataset = Dataset::open(&args.data)?;
-    let split = Split::parse(&args.split)?;
-    let (train, _) = split.apply(&dataset)?;
-    let windows = windows(&dataset, &train, &config.normalize())?;
+    ensure!(
+        args.data.len() == args.split.len(),
+        "{} sets and {} splits: give every --data its --split",
+        args.data.len(),
+        args.split.len()
+    );
+    let datasets = args
+        .data
+        .iter()
+        .map(Dataset::open)
+        .collect::<Result<Vec<_>, _>>()?;
+    let (windows, split) = pool(&datasets, &args.split, &config.normalize())?;
     print(&format!(
         "{} windows of {} frames, {} joints; split {}; {} on {}",
         windows.len(),
         config.window.frames,
         windows.topology().topology().joint_count(),
-        split.name,
+        split,
         config.method.name(),
         names
     ))?;
@@ -81,7 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         &Run {
             config: &config,
             windows: windows.as_ref(),
-            split: &split.name,
+            split: &split,
             devices: &devices,
             folder: &args.out,
             resume: args.resume,
@@ -140,7 +149,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// Windows of larger sets, in bytes, are not held in memory.
 const MOST_IN_MEMORY: usize = 1 << 30;
 
-/// The training windows: in memory, or made from the store in each step if they are too many.
+/// The training windows of all sets, and what the splits are called together.
+fn pool<'a>(
+    datasets: &'a [Dataset],
+    splits: &[String],
+    spec: &NormalizeSpec,
+) -> anyhow::Result<(Box<dyn Windows + 'a>, String)> {
+    let mut sets = Vec::new();
+    let mut names = Vec::new();
+    for (dataset, split) in datasets.iter().zip(splits) {
+        let split = Split::parse(split)?;
+        let (train, _) = split
+            .apply(dataset)
+            .with_context(|| format!("cannot split {}", dataset.path().display()))?;
+        sets.push(windows(dataset, &train, spec)?);
+        names.push(split.name);
+    }
+    let only = if sets.len() == 1 { sets.pop() } else { None };
+    let windows = match only {
+        Some(windows) => windows,
+        None => Box::new(PooledWindows::new(sets)?),
+    };
+    Ok((windows, names.join(" + ")))
+}
+
+/// The training windows of one set: in memory, or made from the store in each step if they are too many.
 fn windows<'a>(
     dataset: &'a Dataset,
     indices: &[usize],

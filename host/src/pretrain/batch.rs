@@ -220,6 +220,7 @@ pub(super) mod tests {
             cameras: vec![1; count],
             classes: ["a", "b", "c"].map(String::from).into(),
             digests: vec!["digest".to_string()],
+            recordings: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 use burn::tensor::Device;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use tendon_data::windows::Windows;
 use tendon_model::encoder::{EncoderConfig, StGcn};
 
@@ -15,28 +16,33 @@ use crate::evaluate::knn::{KnnConfig, knn};
 /// Which windows are asked and which answer.
 pub struct Monitor {
     knn: KnnConfig,
+    parts: Vec<Part>,
+}
+
+/// The questions of one set; sets do not answer each other's.
+struct Part {
     bank: Vec<usize>,
     asked: Vec<usize>,
 }
 
 impl Monitor {
-    /// A monitor of `windows`; nothing when it is off, or when there are no labels or too few subjects.
+    /// A monitor of `windows`; nothing when it is off, or when there are no labels or too few subjects in every set.
     pub fn new(config: MonitorConfig, windows: &dyn Windows) -> Option<Self> {
-        let subjects: BTreeSet<u16> = windows.subjects().iter().copied().collect();
-        if config.epochs == 0 || windows.classes().len() < 2 || subjects.len() <= config.subjects {
+        if config.epochs == 0 {
             return None;
         }
-        let held: BTreeSet<u16> = subjects.into_iter().rev().take(config.subjects).collect();
-        let (asked, bank): (Vec<usize>, Vec<usize>) =
-            (0..windows.len()).partition(|index| held.contains(&windows.subjects()[*index]));
+        let parts = windows.parts().into_iter();
+        let parts: Vec<Part> = parts
+            .filter_map(|part| Part::new(config.subjects, windows, part))
+            .collect();
         let knn = KnnConfig {
             k: config.neighbours,
             ..KnnConfig::default()
         };
-        (!asked.is_empty()).then_some(Self { knn, bank, asked })
+        (!parts.is_empty()).then_some(Self { knn, parts })
     }
 
-    /// Share of the asked windows that get the right class, 0..=1.
+    /// Share of the asked windows that get the right class, 0..=1; the mean over the sets.
     ///
     /// # Errors
     /// The encoder's features are not finite.
@@ -48,7 +54,25 @@ impl Monitor {
         device: &Device,
     ) -> Result<f64, EvaluateError> {
         let features = embed(encoder, config, windows, device, |_| {})?;
-        let (bank, asked) = (features.select(&self.bank), features.select(&self.asked));
-        Ok(knn(&bank, &asked, self.knn, device).top1())
+        let shares = self.parts.iter().map(|part| {
+            let (bank, asked) = (features.select(&part.bank), features.select(&part.asked));
+            knn(&bank, &asked, self.knn, device).top1()
+        });
+        Ok(shares.sum::<f64>() / self.parts.len() as f64)
+    }
+}
+
+impl Part {
+    fn new(held: usize, windows: &dyn Windows, part: Range<usize>) -> Option<Self> {
+        let of = |index: usize| windows.subjects()[index];
+        let subjects: BTreeSet<u16> = part.clone().map(of).collect();
+        let labels: BTreeSet<u16> = part.clone().map(|index| windows.labels()[index]).collect();
+        if labels.len() < 2 || subjects.len() <= held {
+            return None;
+        }
+        let held: BTreeSet<u16> = subjects.into_iter().rev().take(held).collect();
+        let (asked, bank): (Vec<usize>, Vec<usize>) =
+            part.partition(|index| held.contains(&of(*index)));
+        (!asked.is_empty()).then_some(Self { bank, asked })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Names are the module's own paths (`blocks.0.graph.weight`), so a file is readable from Python.
 
+use std::fmt::Write as _;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -60,6 +61,8 @@ pub struct Description {
     pub temperature: Option<f64>,
     /// Where the weights come from.
     pub provenance: Provenance,
+    /// Fingerprints of all recordings that any stage has learnt from, sorted, none twice; empty when nobody knows.
+    pub seen: Vec<u64>,
 }
 
 /// An encoder file in memory.
@@ -136,6 +139,7 @@ pub fn encode(encoder: &StGcn, classifier: Option<&Linear>, description: &Descri
         ("normalize".to_string(), text(&description.normalize)),
         ("classes".to_string(), text(&description.classes)),
         ("provenance".to_string(), text(&description.provenance)),
+        ("seen".to_string(), to_hex(&description.seen)),
     ]);
     if let Some(temperature) = description.temperature {
         metadata.insert("temperature".to_string(), text(&temperature));
@@ -158,6 +162,9 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Loaded, WeightsError> {
             .then(|| entry(&metadata, "temperature"))
             .transpose()?,
         provenance: entry(&metadata, "provenance")?,
+        seen: metadata
+            .get("seen")
+            .map_or(Ok(Vec::new()), |text| from_hex(text))?,
         config: config.clone(),
     };
     let encoder = restore(config.init(0, device)?, &tensors)?;
@@ -227,6 +234,33 @@ pub fn load(path: &Path, device: &Device) -> Result<Loaded, WeightsError> {
     decode(&fs::read(path).map_err(io)?, device)
 }
 
+/// Sixteen digits a number: a list of numbers in JSON would be longer.
+fn to_hex(numbers: &[u64]) -> String {
+    let mut text = String::with_capacity(numbers.len() * 16);
+    for number in numbers {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{number:016x}");
+    }
+    text
+}
+
+fn from_hex(text: &str) -> Result<Vec<u64>, WeightsError> {
+    let error = || WeightsError::Metadata {
+        entry: "seen",
+        reason: "not sixteen hexadecimal digits a recording".to_string(),
+    };
+    let (digits, rest) = text.as_bytes().as_chunks::<16>();
+    if !rest.is_empty() {
+        return Err(error());
+    }
+    let number = |digits: &[u8; 16]| {
+        let digits = std::str::from_utf8(digits).ok()?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let numbers: Option<Vec<u64>> = digits.iter().map(number).collect();
+    numbers.ok_or_else(error)
+}
+
 fn text(value: &impl Serialize) -> String {
     // None of the described types has a map with keys other than text, so this cannot fail.
     serde_json::to_string(value).unwrap_or_default()
@@ -271,6 +305,7 @@ mod tests {
                 method: "test".to_string(),
                 ..Provenance::default()
             },
+            seen: vec![1, u64::MAX],
         };
         (Classifier::new(encoder, 4, 2, 5), description)
     }

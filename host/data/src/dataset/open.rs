@@ -4,6 +4,7 @@ use super::index::{Entry, Index};
 use super::writer::ContentDigest;
 use super::{SetInfo, StoreError, StoreProblem};
 use memmap2::Mmap;
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use tendon_shared::topology::TopologyId;
@@ -43,6 +44,21 @@ pub struct Recording<'a> {
     pub repetition: u16,
     /// Frames per second.
     pub fps: f32,
+}
+
+impl Recording<'_> {
+    /// The first eight bytes of a SHA-256 of the poses: equal recordings have equal ones whatever their names, tags and sets are.
+    pub fn fingerprint(&self) -> u64 {
+        let mut sha = Sha256::new();
+        for count in [self.frames, self.bodies] {
+            sha.update((count as u64).to_le_bytes());
+        }
+        sha.update(bytemuck::cast_slice::<f32, u8>(self.poses));
+        let digest: [u8; 32] = sha.finalize().into();
+        digest
+            .first_chunk()
+            .map_or(0, |head| u64::from_le_bytes(*head))
+    }
 }
 
 impl Dataset {

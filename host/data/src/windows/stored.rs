@@ -3,7 +3,7 @@
 //! What is held is one line of tags a window. Every recording is normalised once when the windows are prepared, so that a bad
 //! one is found before training and not in its third hour.
 
-use super::{WindowError, Windows, floats, window_of};
+use super::{WindowError, Windows, fingerprints, floats, window_of};
 use crate::dataset::{Dataset, Recording};
 use rayon::prelude::*;
 use tendon_shared::normalize::NormalizeSpec;
@@ -20,6 +20,7 @@ pub struct StoredWindows<'a> {
     labels: Vec<u16>,
     subjects: Vec<u16>,
     digests: Vec<String>,
+    recordings: Vec<u64>,
 }
 
 impl<'a> StoredWindows<'a> {
@@ -54,6 +55,7 @@ impl<'a> StoredWindows<'a> {
             labels: tags(|recording| recording.label),
             subjects: tags(|recording| recording.subject),
             digests: vec![dataset.digest().to_owned()],
+            recordings: fingerprints(dataset, indices),
         })
     }
 }
@@ -109,6 +111,10 @@ impl Windows for StoredWindows<'_> {
         &self.digests
     }
 
+    fn recordings(&self) -> &[u64] {
+        &self.recordings
+    }
+
     fn copy(&self, number: usize, out: &mut [f32]) {
         // The same bytes became a window when this was prepared, so they do so again.
         if make(self.dataset, self.indices[number], &self.spec, out).is_err() {
@@ -152,6 +158,7 @@ mod tests {
         assert_eq!(stored.presence(), memory.presence);
         assert_eq!(stored.labels(), memory.labels);
         assert_eq!(stored.digests(), memory.digests);
+        assert_eq!(stored.recordings(), memory.recordings);
         set.verify_digest().unwrap();
     }
 

@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
     );
     let split = Split::parse(split)?;
     let (training, test) = split.apply(&dataset)?;
-    guard::check(&description.provenance, &dataset, &test)?;
+    guard::check(&description.seen, &dataset, &test)?;
     // Persons of the training side that the classifier has not seen can calibrate it.
     let seen = &description.provenance.subjects;
     let unseen =

@@ -17,7 +17,7 @@ use tendon_host::evaluate::metrics::{Metrics, Predictions};
 use tendon_host::evaluate::outcome::{Found, Outcome};
 use tendon_host::evaluate::temperature::fit_temperature;
 use tendon_model::encoder::{EncoderConfig, StGcn};
-use tendon_model::weights::{Loaded, Provenance, load};
+use tendon_model::weights::{Loaded, load};
 use tendon_shared::normalize::NormalizeSpec;
 
 /// Arguments of every protocol.
@@ -108,18 +108,18 @@ impl Common {
     ) -> anyhow::Result<Loaded> {
         let loaded = load(path, &material.device)
             .with_context(|| format!("cannot use the encoder {}", path.display()))?;
-        self.guard(&loaded.description.provenance, material, notes)?;
+        self.guard(&loaded.description.seen, material, notes)?;
         Ok(loaded)
     }
 
     /// Refuses weights that have seen test recordings; with `--allow-overlap` adds a note instead.
     fn guard(
         &self,
-        provenance: &Provenance,
+        seen: &[u64],
         material: &Material,
         notes: &mut Vec<String>,
     ) -> anyhow::Result<()> {
-        match guard::check(provenance, &material.dataset, &material.sides.test) {
+        match guard::check(seen, &material.dataset, &material.sides.test) {
             Ok(()) => {}
             Err(overlap) if self.allow_overlap => {
                 notes.push(format!(
@@ -192,6 +192,13 @@ impl Material {
         let mut indices = [self.sides.train.as_slice(), &self.sides.validation].concat();
         indices.sort_unstable();
         Ok(WindowSet::prepare(&self.dataset, &indices, spec)?)
+    }
+
+    /// Fingerprints of some recordings.
+    pub(super) fn fingerprints(&self, indices: &[usize]) -> impl Iterator<Item = u64> {
+        indices
+            .iter()
+            .map(|&number| self.dataset.recording(number).fingerprint())
     }
 
     /// Persons among some recordings, sorted.

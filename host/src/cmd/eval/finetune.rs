@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tendon_data::split::Axis;
 use tendon_data::windows::WindowSet;
 use tendon_host::evaluate::features::predict;
+use tendon_host::evaluate::guard;
 use tendon_host::evaluate::finetune::{
     Epoch, FinetuneConfig, Progress, Refit, Run, Trained, predict_both, train,
 };
@@ -42,6 +43,8 @@ struct Start {
     config: EncoderConfig,
     normalize: NormalizeSpec,
     provenance: Option<Provenance>,
+    /// Recordings that the encoder has learnt from.
+    seen: Vec<u64>,
     /// Digest of the encoder's file.
     digest: String,
 }
@@ -263,6 +266,7 @@ impl Task<'_> {
             classes: classes.to_vec(),
             temperature: Some(choice.temperature),
             provenance,
+            seen: guard::join(&self.start.seen, material.fingerprints(&used)),
         };
         Ok(save(
             &common.out.join(name),
@@ -337,6 +341,7 @@ fn start(
                 config,
                 normalize,
                 provenance: Some(description.provenance),
+                seen: description.seen,
                 digest,
             })
         }
@@ -360,6 +365,7 @@ fn start(
                 config: encoder,
                 normalize,
                 provenance: None,
+                seen: Vec::new(),
                 digest: String::new(),
             })
         }

@@ -43,6 +43,7 @@ fn windows(count: usize) -> WindowSet {
         cameras: vec![1; count],
         classes: vec!["up".into(), "aside".into()],
         digests: vec!["0".into()],
+        recordings: Vec::new(),
     }
 }
 
