@@ -3,6 +3,7 @@
 use super::EvaluateError;
 use super::matrix::Features;
 use super::metrics::Predictions;
+use super::pooling::Pooling;
 use super::probe::to_vec;
 use burn::tensor::{Device, Tensor, TensorData};
 use tendon_data::windows::{WindowSet, Windows};
@@ -112,7 +113,7 @@ pub fn batch(
     ))
 }
 
-/// The pooled features of every window, with running statistics and without dropout.
+/// The pooled features of every window, with running statistics and without dropout; bodies are averaged.
 ///
 /// `watch` is called with the number of windows done.
 ///
@@ -121,19 +122,24 @@ pub fn batch(
 pub fn embed(
     encoder: &StGcn,
     config: &EncoderConfig,
+    pooling: Pooling,
     windows: &dyn Windows,
     device: &Device,
     mut watch: impl FnMut(usize),
 ) -> Result<Features, EvaluateError> {
-    let mut values = Vec::with_capacity(windows.len() * config.dim);
+    let topology = config.topology.topology();
+    let width = pooling.len(config.dim, topology);
+    let mut values = Vec::with_capacity(windows.len() * width);
     let all: Vec<usize> = (0..windows.len()).collect();
     for indices in all.chunks(BATCH) {
         let (x, presence) = batch(config, windows, indices, None, device)?;
-        values.extend(to_vec(encoder.embed(x, &presence, &mut Pass::Infer)));
-        watch(values.len() / config.dim);
+        let (rows, bodies) = encoder.fold(x, &presence);
+        let map = encoder.features(rows, &mut Pass::Infer);
+        values.extend(to_vec(bodies.mean(pooling.apply(map, topology))));
+        watch(values.len() / width);
     }
     Features::new(
-        config.dim,
+        width,
         values,
         windows.labels().to_vec(),
         windows.classes().len(),

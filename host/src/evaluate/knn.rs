@@ -2,6 +2,7 @@
 
 use super::matrix::Features;
 use super::metrics::Predictions;
+use super::pooling::Pooling;
 use super::probe::{rows, to_vec};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ pub struct KnnConfig {
     pub k: usize,
     /// A neighbour's vote weighs exp(similarity / temperature).
     pub temperature: f64,
+    /// How the encoder's last map becomes features.
+    pub pooling: Pooling,
 }
 
 impl Default for KnnConfig {
@@ -22,6 +25,7 @@ impl Default for KnnConfig {
         Self {
             k: 20,
             temperature: 0.1,
+            pooling: Pooling::Mean,
         }
     }
 }
@@ -78,6 +82,7 @@ mod tests {
             KnnConfig {
                 k: 3,
                 temperature: 0.1,
+                pooling: Pooling::Mean,
             },
             &Device::flex(),
         );

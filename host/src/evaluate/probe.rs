@@ -3,6 +3,7 @@
 use super::matrix::{Features, Standard};
 use super::metrics::Predictions;
 use super::order::shuffled;
+use super::pooling::Pooling;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct ProbeConfig {
     pub steps: Vec<usize>,
     /// Bring every feature to mean 0 and spread 1 first (measured on the training windows).
     pub standardize: bool,
+    /// How the encoder's last map becomes features.
+    pub pooling: Pooling,
 }
 
 impl Default for ProbeConfig {
@@ -38,6 +41,7 @@ impl Default for ProbeConfig {
             weight_decay: 0.0,
             steps: vec![80],
             standardize: false,
+            pooling: Pooling::Mean,
         }
     }
 }
@@ -54,6 +58,7 @@ impl ProbeConfig {
             weight_decay: 0.05,
             steps: vec![60, 80],
             standardize: true,
+            pooling: Pooling::Mean,
         }
     }
 }

@@ -53,7 +53,7 @@ impl Monitor {
         windows: &dyn Windows,
         device: &Device,
     ) -> Result<f64, EvaluateError> {
-        let features = embed(encoder, config, windows, device, |_| {})?;
+        let features = embed(encoder, config, self.knn.pooling, windows, device, |_| {})?;
         let shares = self.parts.iter().map(|part| {
             let (bank, asked) = (features.select(&part.bank), features.select(&part.asked));
             knn(&bank, &asked, self.knn, device).top1()

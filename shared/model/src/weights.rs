@@ -2,8 +2,8 @@
 //!
 //! Names are the module's own paths (`blocks.0.graph.weight`), so a file is readable from Python.
 
-use std::fmt::Write as _;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -47,7 +47,9 @@ pub enum PoolError {
     #[error("the sets have more than 65,535 classes or persons together")]
     TooMany,
     /// The same recording is there twice.
-    #[error("a recording of set number {0} is in a set before, too: every recording may be learnt from once")]
+    #[error(
+        "a recording of set number {0} is in a set before, too: every recording may be learnt from once"
+    )]
     Twice(usize),
 }
 
@@ -91,7 +93,12 @@ impl<'a> PooledWindows<'a> {
         if set.recordings().iter().any(|one| known.contains(one)) {
             return Err(PoolError::Twice(number));
         }
-        let most = |numbers: &[u16]| numbers.iter().max().map_or(0, |most| usize::from(*most) + 1);
+        let most = |numbers: &[u16]| {
+            numbers
+                .iter()
+                .max()
+                .map_or(0, |most| usize::from(*most) + 1)
+        };
         let class = self.classes.len();
         let subject = most(&self.subjects);
         let moved = |from: &[u16], by: usize| -> Result<Vec<u16>, PoolError> {
@@ -162,7 +169,7 @@ mod tests {
     use crate::dataset::tests::{kinect_set, moving};
     use tendon_shared::normalize::Mode;
 
-    fn set(names: &[&str], frames: usize) -> WindowSet {
+    fn set(names: &[&str], frames: u16) -> WindowSet {
         let folder = tempfile::tempdir().unwrap();
         let recordings: Vec<_> = names
             .iter()
@@ -185,13 +192,17 @@ mod tests {
     #[test]
     fn every_window_is_that_of_its_set() {
         let (one, other) = (set(&["a", "bb"], 16), set(&["ccc"], 16));
-        let pool = PooledWindows::new(vec![Box::new(one.clone()), Box::new(other.clone())]).unwrap();
+        let pool =
+            PooledWindows::new(vec![Box::new(one.clone()), Box::new(other.clone())]).unwrap();
         assert_eq!((pool.len(), pool.parts()), (3, vec![0..2, 2..3]));
         assert_eq!(pool.owned(1), one.window(1));
         assert_eq!(pool.owned(2), other.window(0));
         assert_eq!(pool.recordings(), [1, 2, 3]);
         // Nobody and nothing of one set is taken for somebody or something of the other.
-        assert_eq!(pool.classes().len(), one.classes.len() + other.classes.len());
+        assert_eq!(
+            pool.classes().len(),
+            one.classes.len() + other.classes.len()
+        );
         assert!(pool.labels()[2] >= one.classes.len() as u16);
         assert!(!pool.subjects()[..2].contains(&pool.subjects()[2]));
     }
@@ -199,7 +210,9 @@ mod tests {
     #[test]
     fn refuses_what_does_not_fit_and_what_is_there_twice() {
         let error = |sets: Vec<WindowSet>| {
-            let sets = sets.into_iter().map(|set| Box::new(set) as Box<dyn Windows>);
+            let sets = sets
+                .into_iter()
+                .map(|set| Box::new(set) as Box<dyn Windows>);
             PooledWindows::new(sets.collect()).err().unwrap()
         };
         assert_eq!(error(vec![]), PoolError::Empty);

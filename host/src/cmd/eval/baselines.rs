@@ -6,6 +6,7 @@ use tendon_host::evaluate::baselines::Plain;
 use tendon_host::evaluate::knn::{KnnConfig, knn};
 use tendon_host::evaluate::matrix::{Features, Standard};
 use tendon_host::evaluate::outcome::Found;
+use tendon_host::evaluate::pooling::Pooling;
 use tendon_host::evaluate::probe::{Probe, ProbeConfig};
 use tendon_model::encoder::EncoderConfig;
 use tendon_shared::normalize::{Mode, NormalizeSpec};
@@ -143,5 +144,5 @@ fn random_encoder(
     let (frames, bodies) = (usize::from(settings.frames), usize::from(settings.bodies));
     let config = EncoderConfig::small(material.dataset.topology(), frames, bodies);
     let encoder = config.init(seed, &material.device)?;
-    windows.embed(&encoder, &config, &material.device)
+    windows.embed(&encoder, &config, Pooling::Mean, &material.device)
 }

@@ -15,6 +15,7 @@ use tendon_host::evaluate::guard;
 use tendon_host::evaluate::matrix::Features;
 use tendon_host::evaluate::metrics::{Metrics, Predictions};
 use tendon_host::evaluate::outcome::{Found, Outcome};
+use tendon_host::evaluate::pooling::Pooling;
 use tendon_host::evaluate::temperature::fit_temperature;
 use tendon_model::encoder::{EncoderConfig, StGcn};
 use tendon_model::weights::{Loaded, load};
@@ -217,6 +218,7 @@ impl Windows {
         &self,
         encoder: &StGcn,
         config: &EncoderConfig,
+        pooling: Pooling,
         device: &Device,
     ) -> anyhow::Result<[Features; 3]> {
         let sets = [&self.train, &self.validation, &self.test];
@@ -227,7 +229,7 @@ impl Windows {
         let mut features = Vec::with_capacity(sets.len());
         let mut before = 0;
         for set in sets {
-            features.push(embed(encoder, config, set, device, |done| {
+            features.push(embed(encoder, config, pooling, set, device, |done| {
                 bar.set_position((before + done) as u64)
             })?);
             before += set.len();

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use tendon_data::split::Axis;
 use tendon_data::windows::WindowSet;
 use tendon_host::evaluate::features::predict;
-use tendon_host::evaluate::guard;
 use tendon_host::evaluate::finetune::{
     Epoch, FinetuneConfig, Progress, Refit, Run, Trained, predict_both, train,
 };
+use tendon_host::evaluate::guard;
 use tendon_host::evaluate::metrics::{Metrics, Predictions};
 use tendon_host::evaluate::outcome::{Choice, Curve, Found, Outcome, percent};
 use tendon_host::evaluate::temperature::fit_temperature;

@@ -28,6 +28,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let [train, validation, test] = windows.embed(
         &loaded.encoder,
         &loaded.description.config,
+        config.pooling,
         &material.device,
     )?;
     let all = train.join(&validation);
