@@ -210,6 +210,34 @@ impl WindowSet {
         })
     }
 
+    /// Some of the windows, in the order of `chosen`.
+    ///
+    /// # Panics
+    /// When a number is not below [`Self::len`].
+    #[must_use]
+    pub fn select(&self, chosen: &[usize]) -> Self {
+        let tags = |tags: &[u16]| chosen.iter().map(|&window| tags[window]).collect();
+        Self {
+            data: chosen
+                .iter()
+                .flat_map(|&window| self.window(window))
+                .copied()
+                .collect(),
+            presence: chosen.iter().map(|&window| self.presence[window]).collect(),
+            labels: tags(&self.labels),
+            subjects: tags(&self.subjects),
+            cameras: tags(&self.cameras),
+            recordings: chosen
+                .iter()
+                .map(|&window| self.recordings[window])
+                .collect(),
+            topology: self.topology,
+            spec: self.spec,
+            classes: self.classes.clone(),
+            digests: self.digests.clone(),
+        }
+    }
+
     /// Windows in the set.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -330,6 +358,9 @@ mod tests {
         assert!(windows.window(0).iter().all(|value| value.is_finite()));
         assert!(windows.window(0).iter().any(|value| *value != 0.0));
         assert_eq!(windows.digests, [set.digest()]);
+        let second = windows.select(&[1]);
+        assert_eq!((second.len(), second.window(0)), (1, windows.window(1)));
+        assert_eq!(second.recordings, [windows.recordings[1]]);
         assert!(
             windows
                 .presence

@@ -1,6 +1,6 @@
 //! What an evaluation found, as a file for programs and a page for people.
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, mean_and_spread};
 use crate::report::{Bar, Page, Series, Table, bars, lines, matrix, reliability};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -34,6 +34,9 @@ pub struct Outcome {
     pub curves: Vec<Curve>,
     /// Figures of each classifier.
     pub results: Vec<Found>,
+    /// Figures over several draws of labelled windows.
+    #[serde(default)]
+    pub draws: Vec<Draws>,
     /// What the reader should know before quoting a figure.
     pub notes: Vec<String>,
     /// Wall time, seconds.
@@ -60,6 +63,17 @@ pub struct Found {
     pub metrics: Metrics,
 }
 
+/// One way to learn from few labels, over several draws of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draws {
+    /// What learnt.
+    pub name: String,
+    /// How many labels, in words.
+    pub amount: String,
+    /// Share of the test windows recognised in each draw, 0..=1.
+    pub top1: Vec<f64>,
+}
+
 /// A quantity over the epochs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
@@ -72,6 +86,23 @@ pub struct Curve {
 }
 
 impl Outcome {
+    /// One line a way to learn and an amount of labels.
+    #[must_use]
+    pub fn draws_table(&self) -> Table {
+        let mut table = Table::new(&["learnt by", "labels", "draws", "test top-1", "spread"]);
+        for Draws { name, amount, top1 } in &self.draws {
+            let (mean, spread) = mean_and_spread(top1);
+            table.row(&[
+                name.clone(),
+                amount.clone(),
+                top1.len().to_string(),
+                percent(mean),
+                percent(spread),
+            ]);
+        }
+        table
+    }
+
     /// One line a result.
     #[must_use]
     pub fn table(&self) -> Table {
@@ -118,7 +149,13 @@ impl Outcome {
         for note in &self.notes {
             page.warning(note);
         }
-        page.heading("Result").table(&self.table());
+        page.heading("Result");
+        if !self.results.is_empty() {
+            page.table(&self.table());
+        }
+        if !self.draws.is_empty() {
+            page.table(&self.draws_table());
+        }
         self.add_curves(&mut page);
         if let Some(main) = self
             .results
@@ -283,6 +320,11 @@ mod tests {
                 figure: "loss".into(),
                 name: "training".into(),
                 values: vec![Some(2.0), Some(1.4), None, Some(0.7)],
+            }],
+            draws: vec![Draws {
+                name: "statistics".into(),
+                amount: "2 a class".into(),
+                top1: vec![0.5, 0.25],
             }],
             results: vec![Found {
                 name: "test".into(),

@@ -153,6 +153,7 @@ impl Common {
             choice: None,
             curves: Vec::new(),
             results: Vec::new(),
+            draws: Vec::new(),
             notes: Vec::new(),
             seconds: 0.0,
         }
@@ -164,7 +165,12 @@ impl Common {
         outcome
             .write(&self.out)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
-        println!("{}", outcome.table().text());
+        if !outcome.results.is_empty() {
+            println!("{}", outcome.table().text());
+        }
+        if !outcome.draws.is_empty() {
+            println!("{}", outcome.draws_table().text());
+        }
         for note in &outcome.notes {
             println!("note: {note}");
         }

@@ -1,9 +1,9 @@
 //! `tendon eval finetune`: supervised training of an encoder, pretrained or from scratch, to a classifier.
 
 use super::common::{Common, Material, bar, found};
+use super::start::Start;
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use tendon_data::split::Axis;
 use tendon_data::windows::WindowSet;
@@ -16,13 +16,12 @@ use tendon_host::evaluate::metrics::{Metrics, Predictions};
 use tendon_host::evaluate::outcome::{Choice, Curve, Found, Outcome, percent};
 use tendon_host::evaluate::temperature::fit_temperature;
 use tendon_model::classifier::Classifier;
-use tendon_model::encoder::{EncoderConfig, StGcn};
-use tendon_model::weights::{Description, Provenance, load, save};
-use tendon_shared::normalize::{Mode, NormalizeSpec, PREPROCESSING_VERSION};
+use tendon_model::weights::{Description, Provenance, save};
+use tendon_shared::normalize::PREPROCESSING_VERSION;
 
 /// The file that a finetuning is for.
 const CLASSIFIER: &str = "classifier.safetensors";
-const DEFAULT: &str = include_str!("../../../../configs/eval/finetune.toml");
+pub(super) const DEFAULT: &str = include_str!("../../../../configs/eval/finetune.toml");
 
 /// Train an encoder with labels to a classifier; writes classifier.safetensors.
 #[derive(clap::Args)]
@@ -38,24 +37,19 @@ pub(super) struct Args {
     choice: Option<PathBuf>,
 }
 
-/// What training starts from.
-struct Start {
-    config: EncoderConfig,
-    normalize: NormalizeSpec,
-    provenance: Option<Provenance>,
-    /// Recordings that the encoder has learnt from.
-    seen: Vec<u64>,
-    /// Digest of the encoder's file.
-    digest: String,
-}
-
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let common = &args.common;
     let text = common.settings()?;
     let config = FinetuneConfig::parse(text.as_deref().unwrap_or(DEFAULT))?;
     let material = common.open()?;
     let mut notes = Vec::new();
-    let start = start(args, &config, &material, &mut notes)?;
+    let start = Start::new(
+        common,
+        args.encoder.as_deref(),
+        &config,
+        &material,
+        &mut notes,
+    )?;
     let mut outcome = common.outcome("finetune", &material, serde_json::to_value(&config)?);
     outcome.encoder = args.encoder.as_ref().map(|path| path.display().to_string());
     outcome.notes = notes;
@@ -142,7 +136,9 @@ impl Task<'_> {
             config: self.config,
             epochs,
             encoder: &self.start.config,
-            start: self.encoder()?,
+            start: self
+                .start
+                .encoder(self.config, common.seed, &self.material.device)?,
             train: windows,
             validation,
             seed: common.seed,
@@ -155,33 +151,10 @@ impl Task<'_> {
         Ok(trained)
     }
 
-    /// The encoder to start from, on an autodiff device.
-    fn encoder(&self) -> anyhow::Result<StGcn> {
-        let device = self.material.device.clone().autodiff();
-        Ok(match &self.args.encoder {
-            Some(path) => tendon_host::evaluate::finetune::redropped(
-                load(path, &device)?.encoder,
-                self.config.dropout,
-            ),
-            None => self.start.config.init(self.args.common.seed, &device)?,
-        })
-    }
-
     /// Tells runs apart, so that a checkpoint is not continued by another run.
     fn identity(&self, name: &str, epochs: usize) -> anyhow::Result<String> {
-        let parts = serde_json::json!([
-            name,
-            epochs,
-            self.config,
-            self.start.config,
-            self.start.normalize,
-            self.start.digest,
-            self.material.dataset.digest(),
-            self.material.split.train.to_string(),
-            self.material.held_out,
-            self.args.common.seed,
-        ]);
-        Ok(hex(&Sha256::digest(serde_json::to_vec(&parts)?)))
+        let parts = (self.material, self.args.common.seed, name, epochs);
+        self.start.identity(self.config, parts)
     }
 
     /// Chooses epochs and temperature by the held-out persons, and reports both epochs.
@@ -317,61 +290,6 @@ impl Log<'_> {
     }
 }
 
-fn start(
-    args: &Args,
-    config: &FinetuneConfig,
-    material: &Material,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<Start> {
-    let scratch = &config.scratch;
-    match &args.encoder {
-        Some(path) => {
-            let description = args.common.load(path, material, notes)?.description;
-            let digest = hex(&Sha256::digest(std::fs::read(path)?));
-            let own = description.normalize;
-            let normalize = NormalizeSpec {
-                mode: config.mode.unwrap_or(own.mode),
-                ..own
-            };
-            let config = EncoderConfig {
-                dropout: config.dropout,
-                ..description.config
-            };
-            Ok(Start {
-                config,
-                normalize,
-                provenance: Some(description.provenance),
-                seen: description.seen,
-                digest,
-            })
-        }
-        None => {
-            let mode = config.mode.unwrap_or(scratch.mode);
-            let (frames, bodies) = (usize::from(scratch.frames), usize::from(scratch.bodies));
-            let encoder = EncoderConfig {
-                streams: scratch.streams.clone(),
-                width: scratch.width,
-                dim: scratch.dim,
-                dropout: config.dropout,
-                body_mask: mode == Mode::Product,
-                ..EncoderConfig::small(material.dataset.topology(), frames, bodies)
-            };
-            let normalize = NormalizeSpec {
-                mode,
-                frames: scratch.frames,
-                bodies: scratch.bodies,
-            };
-            Ok(Start {
-                config: encoder,
-                normalize,
-                provenance: None,
-                seen: Vec::new(),
-                digest: String::new(),
-            })
-        }
-    }
-}
-
 fn earlier_choice(path: &Path) -> anyhow::Result<Choice> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let outcome: Outcome = serde_json::from_slice(&bytes)
@@ -397,8 +315,4 @@ fn add_curves(outcome: &mut Outcome, name: &str, epochs: &[Epoch]) {
     add("top-1", training, |epoch| Some(epoch.accuracy));
     add("loss", "held-out persons", |epoch| epoch.validation_nll);
     add("top-1", "held-out persons", |epoch| epoch.validation);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

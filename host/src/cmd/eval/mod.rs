@@ -6,6 +6,8 @@ mod common;
 mod finetune;
 mod knn;
 mod probe;
+mod semi;
+mod start;
 
 /// Evaluate an encoder, or finetune it to a classifier.
 #[derive(clap::Args)]
@@ -18,6 +20,7 @@ pub(crate) struct Args {
 enum Protocol {
     Probe(probe::Args),
     Knn(knn::Args),
+    Semi(semi::Args),
     Finetune(finetune::Args),
     Baselines(baselines::Args),
     Classifier(classifier::Args),
@@ -28,6 +31,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.protocol {
         Protocol::Probe(args) => probe::run(&args),
         Protocol::Knn(args) => knn::run(&args),
+        Protocol::Semi(args) => semi::run(&args),
         Protocol::Finetune(args) => finetune::run(&args),
         Protocol::Baselines(args) => baselines::run(&args),
         Protocol::Classifier(args) => classifier::run(&args),
