@@ -2,13 +2,14 @@
 //!
 //! The modules stand in the order in which data passes through them.
 
-// Files that are whole or absent.
 // Devices: where tensors live.
 pub mod backend;
 // Our time beside that of PyTorch and ONNX Runtime.
 pub mod bench;
 // From a trained classifier to a signed int8 bundle.
 pub mod bundle;
+// A grid of encoders, seeds and protocols in one table.
+pub mod compare;
 // Parts that contrastive methods share.
 pub mod contrast;
 // What an encoder or a classifier is worth on people and cameras it has not seen.
@@ -23,3 +24,5 @@ pub mod replay;
 pub mod report;
 // Links to devices, and the client that ships bundles over them.
 pub mod transport;
+// What a run has cost.
+pub mod usage;

@@ -1,6 +1,5 @@
 //! `tendon bench`: our time beside its peers'.
 
-mod clock;
 mod contests;
 mod serve;
 

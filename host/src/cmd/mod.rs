@@ -2,6 +2,8 @@
 
 mod bench;
 mod bundle;
+mod clock;
+mod compare;
 mod control;
 mod demo;
 mod deploy;
@@ -30,6 +32,7 @@ enum Command {
     BenchServe(bench::ServeArgs),
     Demo(demo::Args),
     Bundle(Box<bundle::Args>),
+    Compare(compare::Args),
     Control(control::Args),
     Deploy(deploy::Args),
     Eval(Box<eval::Args>),
@@ -50,6 +53,7 @@ impl Tendon {
             Command::BenchServe(args) => bench::serve(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Bundle(args) => bundle::run(*args),
+            Command::Compare(args) => compare::run(&args),
             Command::Control(args) => control::run(args),
             Command::Deploy(args) => deploy::run(args),
             Command::Eval(args) => eval::run(*args),

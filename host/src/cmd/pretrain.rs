@@ -1,5 +1,6 @@
 //! `tendon pretrain`: contrastive pretraining without labels.
 
+use super::clock::Process;
 use super::output::print;
 use anyhow::{Context as _, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,7 +13,11 @@ use tendon_data::split::Split;
 use tendon_data::windows::{PooledWindows, StoredWindows, WindowSet, Windows};
 use tendon_host::pretrain::config::PretrainConfig;
 use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
+use tendon_host::usage::Usage;
 use tendon_shared::normalize::NormalizeSpec;
+
+/// Steps between two notes of what the run has cost.
+const USAGE_STEPS: u64 = 100;
 
 /// Pretrain an encoder without labels.
 #[derive(clap::Args)]
@@ -36,6 +41,9 @@ pub(crate) struct Args {
     /// Use this seed instead of the configuration's.
     #[arg(long)]
     seed: Option<u64>,
+    /// Make so many passes over the training windows instead of the configuration's; 0 writes an untrained encoder.
+    #[arg(long)]
+    epochs: Option<u64>,
     /// Where to compute: cpu, wgpu, cuda or ndarray, as far as compiled in; wgpu:1 and cuda:1 are the second of several.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -51,6 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = PretrainConfig::parse(&text)
         .with_context(|| format!("cannot use {}", args.config.display()))?;
     config.seed = args.seed.unwrap_or(config.seed);
+    config.epochs = args.epochs.unwrap_or(config.epochs);
     let names = args.devices.as_ref().unwrap_or(&args.device);
     let devices = tendon_host::backend::devices(names)?;
     ensure!(
@@ -83,7 +92,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {per_sec}, {eta} left  {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let started = Instant::now();
+    let meter = Process(Instant::now());
+    let earlier = Usage::read(&args.out)
+        .filter(|_| args.resume)
+        .unwrap_or_default();
     let mut first = 0;
     let mut knn = String::new();
     let outcome = pretrain(
@@ -105,6 +117,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                     bar.reset_eta();
                 }
                 Progress::Step { step, loss } => {
+                    if step.is_multiple_of(USAGE_STEPS) {
+                        // What a run costs is good to know, not worth ending it for.
+                        meter.usage().after(earlier).write(&args.out).ok();
+                    }
                     bar.set_position(step);
                     bar.set_message(format!("loss {loss:.3}{knn}"));
                 }
@@ -128,7 +144,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         },
     )?;
     bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
+    let usage = meter.usage();
+    usage.after(earlier).write(&args.out)?;
+    let seconds = usage.seconds;
     let done = outcome.step - first;
     print(&format!(
         "{done} steps in {seconds:.0} s ({:.3} s a step)",

@@ -293,7 +293,7 @@ pub fn percent(share: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::evaluate::metrics::Predictions;
 

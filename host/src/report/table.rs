@@ -27,6 +27,24 @@ impl Table {
         self
     }
 
+    /// The table in Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            let cells: Vec<String> = (0..self.header.len())
+                .map(|column| {
+                    let cell = cells.get(column).map_or("", String::as_str);
+                    cell.replace('|', "\\|").replace('\n', " ")
+                })
+                .collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let mut text = line(&self.header);
+        text.push_str(&format!("|{}\n", "---|".repeat(self.header.len())));
+        self.rows.iter().for_each(|row| text.push_str(&line(row)));
+        text
+    }
+
     /// The table as HTML.
     #[must_use]
     pub fn html(&self) -> String {
@@ -83,6 +101,16 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn markdown_has_one_line_a_row_and_no_stray_bars() {
+        let mut table = Table::new(&["a|b", "c"]);
+        table.row(&["1"]).row(&["2", "3"]);
+        assert_eq!(
+            table.markdown(),
+            "| a\\|b | c |\n|---|---|\n| 1 |  |\n| 2 | 3 |\n"
+        );
+    }
 
     #[test]
     fn text_is_aligned() {

@@ -1,6 +1,6 @@
 //! `tendon bench-serve`: this program as a contender of `tendon bench`, which starts it.
 
-use super::clock::Process;
+use crate::cmd::clock::Process;
 use std::path::PathBuf;
 use std::time::Instant;
 use tendon_data::dataset::Dataset;

@@ -2,9 +2,22 @@
 
 use std::time::Instant;
 use tendon_host::bench::serve::Meter;
+use tendon_host::usage::Usage;
 
 /// Measures this process.
-pub(super) struct Process(pub(super) Instant);
+pub(crate) struct Process(pub(crate) Instant);
+
+impl Process {
+    /// What this process has cost since the instant.
+    pub(crate) fn usage(&self) -> Usage {
+        let cpu = cpu_seconds();
+        Usage {
+            seconds: self.0.elapsed().as_secs_f64(),
+            cpu_seconds: cpu.is_finite().then_some(cpu),
+            peak_bytes: self.peak_bytes(),
+        }
+    }
+}
 
 impl Meter for Process {
     fn now(&self) -> (f64, f64) {

@@ -1,0 +1,332 @@
+//! One command of a comparison, and the record that it is done.
+
+use super::plan::{EncoderPlan, Plan, SetPlan};
+use crate::usage::Usage;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a job is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Makes an encoder.
+    Pretrain,
+    /// Judges it by the protocol and on the set with these names.
+    Evaluate {
+        /// The protocol.
+        protocol: String,
+        /// The set.
+        set: String,
+    },
+}
+
+/// One command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// What it is for.
+    pub kind: Kind,
+    /// The encoder's name.
+    pub encoder: String,
+    /// The seed.
+    pub seed: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Arguments of `tendon`.
+    pub arguments: Vec<OsString>,
+    /// Files that decide the result.
+    pub inputs: Vec<PathBuf>,
+}
+
+/// The record of a job that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Record {
+    /// Digest of the command and its files.
+    identity: String,
+}
+
+const RECORD: &str = "done.json";
+
+/// Where things are.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'p> {
+    /// The folder of the plan's file.
+    pub plan: &'p Path,
+    /// The folder of the sets.
+    pub sets: &'p Path,
+    /// The folder of the comparison.
+    pub out: &'p Path,
+}
+
+/// All jobs, encoders before what judges them, one seed of everything before the next.
+#[must_use]
+pub fn jobs(plan: &Plan, places: Places<'_>) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for &seed in &plan.seeds {
+        for encoder in &plan.encoders {
+            let alone: Vec<Vec<&SetPlan>> = match encoder.on.as_slice() {
+                [] => plan.sets.iter().map(|set| vec![set]).collect(),
+                names => vec![names.iter().filter_map(|name| plan.set(name)).collect()],
+            };
+            for sets in alone {
+                let made = pretrain(plan, places, encoder, seed, &sets);
+                let judged = judge(plan, places, encoder, &made, &sets);
+                jobs.push(made);
+                jobs.extend(judged);
+            }
+        }
+    }
+    jobs
+}
+
+fn pretrain(
+    plan: &Plan,
+    places: Places<'_>,
+    encoder: &EncoderPlan,
+    seed: u64,
+    sets: &[&SetPlan],
+) -> Job {
+    let together: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+    let folder = places
+        .out
+        .join(&encoder.name)
+        .join(together.join("+"))
+        .join(format!("seed-{seed}"))
+        .join("pretrain");
+    let config = places.plan.join(&encoder.config);
+    let mut arguments: Vec<OsString> = vec!["pretrain".into(), "--config".into(), (&config).into()];
+    let mut inputs = vec![config];
+    for set in sets {
+        let data = places.sets.join(&set.data);
+        arguments.extend(["--data".into(), (&data).into()]);
+        arguments.extend(["--split".into(), (&set.split).into()]);
+        inputs.push(data);
+    }
+    arguments.extend(["--seed".into(), seed.to_string().into()]);
+    if let Some(epochs) = encoder.epochs.or(plan.epochs) {
+        arguments.extend(["--epochs".into(), epochs.to_string().into()]);
+    }
+    arguments.extend(["--out".into(), (&folder).into()]);
+    Job {
+        kind: Kind::Pretrain,
+        encoder: encoder.name.clone(),
+        seed,
+        folder,
+        arguments,
+        inputs,
+    }
+}
+
+fn judge(
+    plan: &Plan,
+    places: Places<'_>,
+    encoder: &EncoderPlan,
+    made: &Job,
+    sets: &[&SetPlan],
+) -> Vec<Job> {
+    let weights = made.folder.join("encoder.safetensors");
+    let mut jobs = Vec::new();
+    for protocol in &plan.protocols {
+        // An encoder of one set is judged on it; one of several sets, or of a set that it names, wherever the protocol goes.
+        let goes = |set: &&SetPlan| protocol.on.is_empty() || protocol.on.contains(&set.name);
+        let own = |set: &&SetPlan| !encoder.on.is_empty() || sets.contains(set);
+        for set in plan.sets.iter().filter(goes).filter(own) {
+            let folder = made
+                .folder
+                .with_file_name(format!("{}-{}", protocol.name, set.name));
+            let data = places.sets.join(&set.data);
+            let mut arguments: Vec<OsString> = vec!["eval".into(), protocol.kind.command().into()];
+            arguments.extend(["--encoder".into(), (&weights).into()]);
+            arguments.extend(["--data".into(), (&data).into()]);
+            arguments.extend(["--split".into(), (&set.split).into()]);
+            arguments.extend(["--seed".into(), made.seed.to_string().into()]);
+            let mut inputs = vec![weights.clone(), data];
+            for (flag, path) in [
+                ("--config", &protocol.config),
+                ("--finetune", &protocol.finetune),
+            ] {
+                if let Some(path) = path {
+                    let path = places.plan.join(path);
+                    arguments.extend([flag.into(), (&path).into()]);
+                    inputs.push(path);
+                }
+            }
+            arguments.extend(["--out".into(), (&folder).into()]);
+            jobs.push(Job {
+                kind: Kind::Evaluate {
+                    protocol: protocol.name.clone(),
+                    set: set.name.clone(),
+                },
+                encoder: encoder.name.clone(),
+                seed: made.seed,
+                folder,
+                arguments,
+                inputs,
+            });
+        }
+    }
+    jobs
+}
+
+impl Job {
+    /// One line for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let on = self.folder.parent().and_then(Path::parent);
+        let on = on.and_then(Path::file_name).unwrap_or_default();
+        let what = match &self.kind {
+            Kind::Pretrain => format!("pretrain on {}", on.display()),
+            Kind::Evaluate { protocol, set } => format!("{protocol} on {set}"),
+        };
+        format!("{}, seed {}: {what}", self.encoder, self.seed)
+    }
+
+    /// Digest of the command and the content of its files: another one means another result.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn identity(&self) -> io::Result<String> {
+        let mut sha = Sha256::new();
+        // Where things are does not matter, what is in them does.
+        let paths: Vec<&Path> = self.inputs.iter().map(PathBuf::as_path).collect();
+        for argument in &self.arguments {
+            let path = Path::new(argument);
+            if path != self.folder && !paths.contains(&path) {
+                sha.update(argument.as_encoded_bytes());
+            }
+            sha.update([0]);
+        }
+        for input in &self.inputs {
+            let bytes = std::fs::read(input).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", input.display()))
+            })?;
+            sha.update(Sha256::digest(bytes));
+        }
+        Ok(sha
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+
+    /// Whether the job is done: its record has this identity. `Some(false)` when it has another one.
+    #[must_use]
+    pub fn done(&self, identity: &str) -> Option<bool> {
+        let record: Record =
+            serde_json::from_slice(&std::fs::read(self.folder.join(RECORD)).ok()?).ok()?;
+        Some(record.identity == identity)
+    }
+
+    /// Writes down that the job is done.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn finish(&self, identity: &str) -> io::Result<()> {
+        let record = Record {
+            identity: identity.to_owned(),
+        };
+        tendon_files::write(
+            &self.folder.join(RECORD),
+            &serde_json::to_vec_pretty(&record)?,
+        )
+    }
+
+    /// What the job has cost, if it is done.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::read(&self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::parse(
+            r#"
+            seeds = [3]
+            epochs = 7
+            [[set]]
+            name = "a"
+            data = "a.safetensors"
+            split = "s"
+            [[set]]
+            name = "b"
+            data = "b.safetensors"
+            split = "t"
+            [[encoder]]
+            name = "single"
+            config = "x.toml"
+            [[encoder]]
+            name = "pooled"
+            config = "x.toml"
+            on = ["a", "b"]
+            [[protocol]]
+            name = "probe"
+            kind = "probe"
+            "#,
+        )
+        .unwrap()
+    }
+
+    fn places(folder: &Path) -> Places<'_> {
+        Places {
+            plan: folder,
+            sets: folder,
+            out: folder,
+        }
+    }
+
+    #[test]
+    fn encoders_of_one_set_are_judged_on_it_and_pooled_ones_on_all() {
+        let jobs = jobs(&plan(), places(Path::new("/f")));
+        let titles: Vec<String> = jobs.iter().map(Job::title).collect();
+        assert_eq!(
+            titles,
+            [
+                "single, seed 3: pretrain on a",
+                "single, seed 3: probe on a",
+                "single, seed 3: pretrain on b",
+                "single, seed 3: probe on b",
+                "pooled, seed 3: pretrain on a+b",
+                "pooled, seed 3: probe on a",
+                "pooled, seed 3: probe on b",
+            ]
+        );
+        let folders: std::collections::BTreeSet<_> = jobs.iter().map(|job| &job.folder).collect();
+        assert_eq!(folders.len(), jobs.len());
+        let text: Vec<_> = jobs[4]
+            .arguments
+            .iter()
+            .map(|a| a.to_string_lossy())
+            .collect();
+        assert!(
+            text.join(" ")
+                .contains("--data /f/a.safetensors --split s --data /f/b.safetensors --split t")
+        );
+        assert!(text.join(" ").contains("--epochs 7"));
+    }
+
+    #[test]
+    fn a_job_is_done_for_the_same_command_and_files_only() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.safetensors", "b.safetensors", "x.toml"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let job = jobs(&plan(), places(folder.path())).remove(0);
+        let first = job.identity().unwrap();
+        assert_eq!(job.done(&first), None);
+        std::fs::create_dir_all(&job.folder).unwrap();
+        job.finish(&first).unwrap();
+        assert_eq!(job.done(&first), Some(true));
+        std::fs::write(folder.path().join("x.toml"), "other").unwrap();
+        assert_eq!(job.done(&job.identity().unwrap()), Some(false));
+        let gone = Job {
+            inputs: vec![folder.path().join("gone")],
+            ..job
+        };
+        assert!(gone.identity().unwrap_err().to_string().contains("gone"));
+    }
+}
