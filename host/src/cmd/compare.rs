@@ -50,9 +50,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         out: &args.out,
     };
     let jobs = jobs(&plan, places);
+    // Found now: the file may be replaced by a newer one before the last job.
+    let program = std::env::current_exe().context("cannot find this program")?;
     let mut done = BTreeMap::new();
     if !args.gather {
-        work(&jobs, &mut done, &plan, args)?;
+        work(&program, &jobs, &mut done, &plan, args)?;
     }
     let results = collect(&jobs, &mut done);
     ensure!(
@@ -61,7 +63,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.out.display()
     );
     write(&results, &jobs, &done, &plan, args, !args.no_maps)?;
-    print(&results.table().text())?;
+    for (title, table) in results.tables() {
+        print(&format!("{title}\n{}", table.text()))?;
+    }
     for name in ["results.md", "results.json", "report.html"] {
         print(&format!("wrote {}", args.out.join(name).display()))?;
     }
@@ -72,7 +76,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 type Done = BTreeMap<PathBuf, bool>;
 
 /// Runs what is not done.
-fn work(jobs: &[Job], done: &mut Done, plan: &Plan, args: &Args) -> anyhow::Result<()> {
+fn work(
+    program: &Path,
+    jobs: &[Job],
+    done: &mut Done,
+    plan: &Plan,
+    args: &Args,
+) -> anyhow::Result<()> {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} jobs, {eta} left  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(jobs.len() as u64).with_style(style);
@@ -86,7 +96,7 @@ fn work(jobs: &[Job], done: &mut Done, plan: &Plan, args: &Args) -> anyhow::Resu
                 job.folder.display()
             ),
             None => {
-                execute(job)?;
+                execute(program, job)?;
                 job.finish(&identity)?;
                 // The table grows with every job, so that it can be read at any time.
                 let results = collect(jobs, done);
@@ -101,14 +111,14 @@ fn work(jobs: &[Job], done: &mut Done, plan: &Plan, args: &Args) -> anyhow::Resu
 }
 
 /// Runs one job; what it prints goes to its log.
-fn execute(job: &Job) -> anyhow::Result<()> {
+fn execute(program: &Path, job: &Job) -> anyhow::Result<()> {
     std::fs::create_dir_all(&job.folder)?;
     let log_path = job.folder.join("log.txt");
     let log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(&log_path)?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(program);
     command.args(&job.arguments);
     // A pretraining that was stopped goes on from its checkpoint.
     if job.kind == Kind::Pretrain && job.folder.join("checkpoint.safetensors").exists() {
@@ -159,7 +169,12 @@ fn write(
             .with_context(|| format!("cannot write {}", args.out.join(name).display()))
     };
     save("results.json", &serde_json::to_vec_pretty(results)?)?;
-    save("results.md", results.table().markdown().as_bytes())?;
+    let markdown: Vec<String> = results
+        .tables()
+        .iter()
+        .map(|(title, table)| format!("## {title}\n\n{}", table.markdown()))
+        .collect();
+    save("results.md", markdown.join("\n").as_bytes())?;
     let first: Vec<&Job> = jobs
         .iter()
         .filter(|job| job.kind == Kind::Pretrain && job.seed == plan.seeds[0])
@@ -172,7 +187,8 @@ fn write(
             maps.extend(maps_of(set, &first, jobs, args)?);
         }
     }
-    let title = format!("Comparison: {}", args.plan.display());
+    let plan_name = args.plan.file_stem().unwrap_or_default();
+    let title = format!("Comparison: {}", plan_name.to_string_lossy());
     page(&title, results, &curves, &maps)
         .write(&args.out.join("report.html"))
         .with_context(|| format!("cannot write {}", args.out.join("report.html").display()))
@@ -191,7 +207,8 @@ fn curve(job: &Job) -> Option<(String, Vec<(f64, f64)>)> {
         .collect();
     let on = job.folder.parent()?.parent()?.file_name()?;
     let name = format!("{}, {}", job.encoder, on.to_string_lossy());
-    (!points.is_empty()).then_some((name, points))
+    // A single look is no curve.
+    (points.len() > 1).then_some((name, points))
 }
 
 /// Maps of a set's test windows under the encoders that are judged on it.

@@ -93,9 +93,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let meter = Process(Instant::now());
-    let earlier = Usage::read(&args.out)
-        .filter(|_| args.resume)
-        .unwrap_or_default();
+    let earlier = Usage::read(&args.out).filter(|_| args.resume);
+    let whole = |part: Usage| earlier.map_or(part, |earlier| part.after(earlier));
     let mut first = 0;
     let mut knn = String::new();
     let outcome = pretrain(
@@ -119,7 +118,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 Progress::Step { step, loss } => {
                     if step.is_multiple_of(USAGE_STEPS) {
                         // What a run costs is good to know, not worth ending it for.
-                        meter.usage().after(earlier).write(&args.out).ok();
+                        whole(meter.usage()).write(&args.out).ok();
                     }
                     bar.set_position(step);
                     bar.set_message(format!("loss {loss:.3}{knn}"));
@@ -145,7 +144,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     )?;
     bar.finish_and_clear();
     let usage = meter.usage();
-    usage.after(earlier).write(&args.out)?;
+    whole(usage).write(&args.out)?;
     let seconds = usage.seconds;
     let done = outcome.step - first;
     print(&format!(

@@ -27,8 +27,14 @@ pub fn page(
         "{} of {} jobs are done. Figures are shares of test windows recognised; over several seeds, mean and spread.",
         results.done, results.jobs
     ));
-    page.heading("Result").table(&results.table());
-    for (set, name) in results.columns() {
+    for (title, table) in results.tables() {
+        page.heading(&title).table(&table);
+    }
+    page.heading("Side by side");
+    let figures = results.columns().into_iter();
+    let figures =
+        figures.flat_map(|(set, names)| names.into_iter().map(move |name| (set.clone(), name)));
+    for (set, name) in figures {
         let shown: Vec<Bar> = results
             .rows
             .iter()

@@ -146,48 +146,69 @@ impl Row {
 }
 
 impl Results {
-    /// Names of all figures with their sets, in the order in which they appear.
+    /// Names of all sets and of the figures on each, in the order in which they appear.
     #[must_use]
-    pub fn columns(&self) -> Vec<(String, String)> {
-        let mut columns = Vec::new();
+    pub fn columns(&self) -> Vec<(String, Vec<String>)> {
+        let mut columns: Vec<(String, Vec<String>)> = Vec::new();
         for figure in self.rows.iter().flat_map(|row| &row.figures) {
-            let column = (figure.set.clone(), figure.name.clone());
-            if !columns.contains(&column) {
-                columns.push(column);
+            let at = match columns.iter().position(|(set, _)| *set == figure.set) {
+                Some(at) => at,
+                None => {
+                    columns.push((figure.set.clone(), Vec::new()));
+                    columns.len() - 1
+                }
+            };
+            let (_, names) = &mut columns[at];
+            if !names.contains(&figure.name) {
+                names.push(figure.name.clone());
             }
         }
-        columns.sort_by_key(|(set, _)| set.clone());
         columns
     }
 
-    /// One row an encoder.
+    /// A table a set, and one of what pretraining costs; one row an encoder.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = self.columns();
-        let mut header = vec!["encoder".to_owned()];
-        header.extend(columns.iter().map(|(set, name)| format!("{set}: {name}")));
-        header.extend(["CPU minutes".to_owned(), "peak MB".to_owned()]);
-        let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        let mut table = Table::new(&header);
-        for row in &self.rows {
-            let mut cells = vec![row.encoder.clone()];
-            cells.extend(
-                columns
-                    .iter()
-                    .map(|(set, name)| match row.figure(name, set) {
-                        Some((mean, _, 1)) => percent(mean),
-                        Some((mean, spread, _)) => {
-                            format!("{} ± {:.1}", percent(mean), 100.0 * spread)
-                        }
-                        None => String::new(),
-                    }),
-            );
+    pub fn tables(&self) -> Vec<(String, Table)> {
+        let mut tables: Vec<(String, Table)> = self
+            .columns()
+            .into_iter()
+            .map(|(set, names)| {
+                let table = self.table("encoder", &names, |row| {
+                    names
+                        .iter()
+                        .map(|name| match row.figure(name, &set) {
+                            Some((mean, _, 1)) => percent(mean),
+                            Some((mean, spread, _)) => {
+                                format!("{} ± {:.1}", percent(mean), 100.0 * spread)
+                            }
+                            None => String::new(),
+                        })
+                        .collect()
+                });
+                (set, table)
+            })
+            .collect();
+        let names = ["processor minutes", "peak MB"].map(str::to_owned);
+        let costs = self.table("pretraining", &names, |row| {
             let minutes = row
                 .cpu_seconds
                 .map(|seconds| format!("{:.1}", seconds / 60.0));
-            cells.push(minutes.unwrap_or_default());
-            cells.push(format!("{:.0}", row.peak_bytes as f64 / 1e6));
-            table.row(&cells);
+            let peak = format!("{:.0}", row.peak_bytes as f64 / 1e6);
+            vec![minutes.unwrap_or_default(), peak]
+        });
+        tables.push(("cost of one pretraining".to_owned(), costs));
+        tables
+    }
+
+    fn table(&self, first: &str, names: &[String], cells: impl Fn(&Row) -> Vec<String>) -> Table {
+        let header: Vec<&str> = std::iter::once(first)
+            .chain(names.iter().map(String::as_str))
+            .collect();
+        let mut table = Table::new(&header);
+        for row in &self.rows {
+            let mut line = vec![row.encoder.clone()];
+            line.extend(cells(row));
+            table.row(&line);
         }
         table
     }
@@ -246,9 +267,11 @@ mod tests {
         assert!((mean - 0.5).abs() < 1e-9 && spread > 0.1 && seeds == 2);
         let (mean, _, _) = row.figure("few, 1 a class", "a").unwrap();
         assert!((mean - 0.3).abs() < 1e-9);
-        let text = results.table().text();
+        let tables = results.tables();
+        let text = tables[0].1.text();
+        assert_eq!((tables[0].0.as_str(), tables.len()), ("a", 2));
         assert!(
-            text.contains("a: probe") && text.contains("50.0 % ± 14.1"),
+            text.contains("probe") && text.contains("50.0 % ± 14.1"),
             "{text}"
         );
     }
