@@ -14,6 +14,8 @@ pub mod compare;
 pub mod contrast;
 // What an encoder or a classifier is worth on people and cameras it has not seen.
 pub mod evaluate;
+// Encoders in the formats of others.
+pub mod interchange;
 // One pretraining method, one file.
 pub mod method;
 // The pretraining loop: checkpoints, logs, monitor.

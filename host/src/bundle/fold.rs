@@ -147,7 +147,7 @@ fn shifted(bias: &[f32], norm: &[(f32, f32)]) -> Vec<f32> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use burn::tensor::{Device, Tensor, TensorData};
     use tendon_bundle::testing::Numbers;

@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod deploy;
 mod eval;
+mod export;
 mod import;
 mod inspect;
 mod keygen;
@@ -36,6 +37,7 @@ enum Command {
     Control(control::Args),
     Deploy(deploy::Args),
     Eval(Box<eval::Args>),
+    Export(export::Args),
     Import(Box<import::Args>),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
@@ -57,6 +59,7 @@ impl Tendon {
             Command::Control(args) => control::run(args),
             Command::Deploy(args) => deploy::run(args),
             Command::Eval(args) => eval::run(*args),
+            Command::Export(args) => export::run(&args),
             Command::Import(args) => import::run(*args),
             Command::Inspect(args) => inspect::run(args),
             Command::Keygen(args) => keygen::run(args),

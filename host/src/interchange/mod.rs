@@ -1,0 +1,6 @@
+//! Encoders in the formats of others.
+//!
+//! [`onnx`] holds the few messages of the ONNX format that are written, [`export`] makes them of an encoder or a classifier.
+
+pub mod export;
+pub mod onnx;
