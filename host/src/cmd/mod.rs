@@ -10,6 +10,7 @@ mod deploy;
 mod eval;
 mod export;
 mod import;
+mod import_weights;
 mod inspect;
 mod keygen;
 mod monitor;
@@ -39,6 +40,7 @@ enum Command {
     Eval(Box<eval::Args>),
     Export(export::Args),
     Import(Box<import::Args>),
+    ImportWeights(import_weights::Args),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
     Monitor(monitor::Args),
@@ -61,6 +63,7 @@ impl Tendon {
             Command::Eval(args) => eval::run(*args),
             Command::Export(args) => export::run(&args),
             Command::Import(args) => import::run(*args),
+            Command::ImportWeights(args) => import_weights::run(&args),
             Command::Inspect(args) => inspect::run(args),
             Command::Keygen(args) => keygen::run(args),
             Command::Monitor(args) => monitor::run(args),

@@ -1,6 +1,8 @@
 //! Encoders in the formats of others.
 //!
-//! [`onnx`] holds the few messages of the ONNX format that are written, [`export`] makes them of an encoder or a classifier.
+//! [`checkpoint`] reads encoders of published PyTorch code. [`onnx`] holds the few messages of the ONNX format that are written,
+//! [`export`] makes them of an encoder or a classifier.
 
+pub mod checkpoint;
 pub mod export;
 pub mod onnx;
