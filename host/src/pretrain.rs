@@ -29,7 +29,7 @@ use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
 use crate::evaluate::{EvaluateError, guard};
-use crate::method::{Drawn, Method, MethodError, Moment, SkeleMixClr, SkeletonClr};
+use crate::method::{Cmcs, Drawn, Method, MethodError, Moment, SkeleMixClr, SkeletonClr};
 
 /// A run: what to train on, how, and where to write.
 pub struct Run<'a> {
@@ -318,6 +318,9 @@ fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError
             method, &encoder, optimizer, batch, seed, device,
         )?),
         MethodConfig::SkeleMixClr(method) => Box::new(SkeleMixClr::new(
+            method, &encoder, optimizer, batch, seed, device,
+        )?),
+        MethodConfig::Cmcs(method) => Box::new(Cmcs::new(
             method, &encoder, optimizer, batch, seed, device,
         )?),
     })

@@ -6,12 +6,16 @@ mod cosine;
 mod divergence;
 mod info_nce;
 mod mix;
+mod pair;
 mod queue;
 mod region;
+mod vote;
 
 pub use cosine::{cosine, cosine_distance};
 pub use divergence::{Collapse, CollapseWatch, spread};
 pub use info_nce::{InfoNce, cross_entropy};
 pub use mix::{Fill, Mix, MixSpec, mask_pool, rows};
+pub use pair::Pair;
 pub use queue::{Queue, QueueError};
 pub use region::{JointChoice, Region};
+pub use vote::{vote, vote_loss};

@@ -20,6 +20,7 @@
 //!   (`OptimizerConfig` is the method's own, so it may keep two optimisers in `learn` and in `State`); labels of
 //!   queue entries are a second ring in `State::numbers`; `networks` lists student and teacher, so the monitor reports both.
 
+mod cmcs;
 mod moco;
 mod range;
 mod skelemixclr;
@@ -37,6 +38,7 @@ use tendon_model::parameters::{Named, RestoreError};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
 
+pub use cmcs::{Cmcs, CmcsConfig, Objective};
 pub use range::{RangeError, check};
 pub use skelemixclr::{SkeleMixClr, SkeleMixClrConfig};
 pub use skeletonclr::{SkeletonClr, SkeletonClrConfig};

@@ -10,7 +10,7 @@ use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
 
 use super::schedule::Schedule;
-use crate::method::{RangeError, SkeleMixClrConfig, SkeletonClrConfig, check};
+use crate::method::{CmcsConfig, RangeError, SkeleMixClrConfig, SkeletonClrConfig, check};
 
 /// Everything that determines a run's result, apart from the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +78,8 @@ pub enum MethodConfig {
     SkeletonClr(SkeletonClrConfig),
     /// Regions of other windows, pasted in.
     SkeleMixClr(SkeleMixClrConfig),
+    /// Networks that agree, and streams that vote.
+    Cmcs(CmcsConfig),
 }
 
 impl MethodConfig {
@@ -86,6 +88,7 @@ impl MethodConfig {
         match self {
             Self::SkeletonClr(_) => "skeletonclr",
             Self::SkeleMixClr(_) => "skelemixclr",
+            Self::Cmcs(_) => "cmcs",
         }
     }
 }
@@ -143,6 +146,7 @@ impl PretrainConfig {
         match &config.method {
             MethodConfig::SkeletonClr(method) => method.validate()?,
             MethodConfig::SkeleMixClr(method) => method.validate(encoder.feature_frames())?,
+            MethodConfig::Cmcs(method) => method.validate(encoder.streams.len())?,
         }
         Ok(config)
     }

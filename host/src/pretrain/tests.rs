@@ -1,3 +1,5 @@
+mod apart;
+
 use super::*;
 use crate::contrast::{Fill, JointChoice, MixSpec};
 use crate::method::{SkeleMixClrConfig, SkeletonClrConfig};
