@@ -4,6 +4,7 @@ mod baselines;
 mod classifier;
 mod common;
 mod finetune;
+mod fuse;
 mod knn;
 mod probe;
 mod semi;
@@ -22,6 +23,7 @@ enum Protocol {
     Knn(knn::Args),
     Semi(semi::Args),
     Finetune(finetune::Args),
+    Fuse(fuse::Args),
     Baselines(baselines::Args),
     Classifier(classifier::Args),
 }
@@ -33,6 +35,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Protocol::Knn(args) => knn::run(&args),
         Protocol::Semi(args) => semi::run(&args),
         Protocol::Finetune(args) => finetune::run(&args),
+        Protocol::Fuse(args) => fuse::run(&args),
         Protocol::Baselines(args) => baselines::run(&args),
         Protocol::Classifier(args) => classifier::run(&args),
     }
