@@ -184,7 +184,7 @@ fn write(
     let mut maps = Vec::new();
     if with_maps {
         for set in &plan.sets {
-            maps.extend(maps_of(set, &first, jobs, args)?);
+            maps.extend(maps_of(plan, set, &first, jobs, args)?);
         }
     }
     let plan_name = args.plan.file_stem().unwrap_or_default();
@@ -213,6 +213,7 @@ fn curve(job: &Job) -> Option<(String, Vec<(f64, f64)>)> {
 
 /// Maps of a set's test windows under the encoders that are judged on it.
 fn maps_of(
+    plan: &Plan,
     set: &SetPlan,
     first: &[&Job],
     jobs: &[Job],
@@ -230,7 +231,10 @@ fn maps_of(
         if !jobs.iter().any(|other| judged(&other)) {
             continue;
         }
-        let loaded = load(&job.folder.join("encoder.safetensors"), &device)?;
+        let Some(weights) = plan.weights(&job.encoder, &job.folder).into_iter().next() else {
+            continue;
+        };
+        let loaded = load(&weights, &device)?;
         let description = &loaded.description;
         let windows = WindowSet::prepare(&dataset, &test, &description.normalize)?;
         let features = embed(

@@ -1,6 +1,6 @@
 //! One command of a comparison, and the record that it is done.
 
-use super::plan::{EncoderPlan, Plan, SetPlan};
+use super::plan::{EncoderPlan, Plan, ProtocolKind, SetPlan};
 use crate::usage::Usage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -125,9 +125,14 @@ fn judge(
     made: &Job,
     sets: &[&SetPlan],
 ) -> Vec<Job> {
-    let weights = made.folder.join("encoder.safetensors");
+    let networks = encoder.weights(&made.folder);
     let mut jobs = Vec::new();
     for protocol in &plan.protocols {
+        let judged = match protocol.kind {
+            ProtocolKind::Fuse if networks.len() < 2 => continue,
+            ProtocolKind::Fuse => networks.as_slice(),
+            _ => &networks[..1],
+        };
         // An encoder of one set is judged on it; one of several sets, or of a set that it names, wherever the protocol goes.
         let goes = |set: &&SetPlan| protocol.on.is_empty() || protocol.on.contains(&set.name);
         let own = |set: &&SetPlan| !encoder.on.is_empty() || sets.contains(set);
@@ -137,11 +142,14 @@ fn judge(
                 .with_file_name(format!("{}-{}", protocol.name, set.name));
             let data = places.sets.join(&set.data);
             let mut arguments: Vec<OsString> = vec!["eval".into(), protocol.kind.command().into()];
-            arguments.extend(["--encoder".into(), (&weights).into()]);
+            for weights in judged {
+                arguments.extend(["--encoder".into(), weights.into()]);
+            }
             arguments.extend(["--data".into(), (&data).into()]);
             arguments.extend(["--split".into(), (&set.split).into()]);
             arguments.extend(["--seed".into(), made.seed.to_string().into()]);
-            let mut inputs = vec![weights.clone(), data];
+            let mut inputs = judged.to_vec();
+            inputs.push(data);
             for (flag, path) in [
                 ("--config", &protocol.config),
                 ("--finetune", &protocol.finetune),
@@ -307,6 +315,40 @@ mod tests {
                 .contains("--data /f/a.safetensors --split s --data /f/b.safetensors --split t")
         );
         assert!(text.join(" ").contains("--epochs 7"));
+    }
+
+    #[test]
+    fn protocols_judge_the_first_network_and_fusion_all_of_them() {
+        let mut plan = plan();
+        plan.encoders.truncate(1);
+        plan.sets.truncate(1);
+        plan.encoders[0].networks = vec!["joint".to_owned(), "bone".to_owned()];
+        plan.protocols.push(crate::compare::plan::ProtocolPlan {
+            name: "fused".to_owned(),
+            kind: ProtocolKind::Fuse,
+            ..plan.protocols[0].clone()
+        });
+        let files = |job: &Job| -> Vec<String> {
+            let names = job.inputs.iter().filter_map(|input| input.file_name());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
+        };
+        let all = jobs(&plan, places(Path::new("/f")));
+        assert_eq!(
+            files(&all[1]),
+            ["encoder-joint.safetensors", "a.safetensors"]
+        );
+        assert_eq!(
+            files(&all[2]),
+            [
+                "encoder-joint.safetensors",
+                "encoder-bone.safetensors",
+                "a.safetensors"
+            ]
+        );
+        plan.encoders[0].networks.clear();
+        assert_eq!(jobs(&plan, places(Path::new("/f"))).len(), 2);
     }
 
     #[test]

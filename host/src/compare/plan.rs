@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A grid of runs. Paths are relative to the folder of the file, those of sets to the folder of the sets.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -48,6 +48,22 @@ pub struct EncoderPlan {
     pub on: Vec<String>,
     /// Passes instead of the plan's; 0 for an untrained encoder.
     pub epochs: Option<u64>,
+    /// Names of its networks, for methods that train several, such as `["joint", "motion", "bone"]`: protocols judge the first one,
+    /// fusion all of them.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
+impl EncoderPlan {
+    /// Files of its networks in the folder of its pretraining, at least one.
+    #[must_use]
+    pub fn weights(&self, folder: &Path) -> Vec<PathBuf> {
+        if self.networks.is_empty() {
+            return vec![folder.join("encoder.safetensors")];
+        }
+        let file = |name: &String| folder.join(format!("encoder-{name}.safetensors"));
+        self.networks.iter().map(file).collect()
+    }
 }
 
 /// A way to judge encoders.
@@ -79,6 +95,8 @@ pub enum ProtocolKind {
     Semi,
     /// Finetuning.
     Finetune,
+    /// Linear classifiers on all networks, fused; only for encoders that have several.
+    Fuse,
 }
 
 impl ProtocolKind {
@@ -90,6 +108,7 @@ impl ProtocolKind {
             Self::Knn => "knn",
             Self::Semi => "semi",
             Self::Finetune => "finetune",
+            Self::Fuse => "fuse",
         }
     }
 }
@@ -149,6 +168,13 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    /// Files of an encoder's networks in the folder of its pretraining; nothing for an unknown encoder.
+    #[must_use]
+    pub fn weights(&self, encoder: &str, folder: &Path) -> Vec<PathBuf> {
+        let known = self.encoders.iter().find(|one| one.name == encoder);
+        known.map_or_else(Vec::new, |encoder| encoder.weights(folder))
     }
 
     /// A set by name.
