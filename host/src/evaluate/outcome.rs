@@ -1,6 +1,7 @@
 //! What an evaluation found, as a file for programs and a page for people.
 
 use super::metrics::{Metrics, mean_and_spread};
+use super::retrieval::Retrieval;
 use crate::report::{Bar, Page, Series, Table, bars, lines, matrix, reliability};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -30,6 +31,9 @@ pub struct Outcome {
     /// What held-out persons chose, for finetuning.
     #[serde(default)]
     pub choice: Option<Choice>,
+    /// How well the encoder orders windows, on held-out persons and on the test side.
+    #[serde(default)]
+    pub retrieval: Option<[Retrieval; 2]>,
     /// What happened over the epochs.
     pub curves: Vec<Curve>,
     /// Figures of each classifier.
@@ -103,6 +107,22 @@ impl Outcome {
         table
     }
 
+    /// Held-out persons and the test side, one line each.
+    #[must_use]
+    pub fn retrieval_table(&self) -> Option<Table> {
+        let found = self.retrieval?;
+        let mut table = Table::new(&["retrieval", "recall at 1", "at 5", "mean average precision"]);
+        for (name, one) in ["held-out persons", "test"].into_iter().zip(found) {
+            table.row(&[
+                name.to_owned(),
+                percent(one.recall_1),
+                percent(one.recall_5),
+                percent(one.mean_average_precision),
+            ]);
+        }
+        Some(table)
+    }
+
     /// One line a result.
     #[must_use]
     pub fn table(&self) -> Table {
@@ -155,6 +175,9 @@ impl Outcome {
         }
         if !self.draws.is_empty() {
             page.table(&self.draws_table());
+        }
+        if let Some(table) = self.retrieval_table() {
+            page.table(&table);
         }
         self.add_curves(&mut page);
         if let Some(main) = self
@@ -321,6 +344,7 @@ pub(crate) mod tests {
                 name: "training".into(),
                 values: vec![Some(2.0), Some(1.4), None, Some(0.7)],
             }],
+            retrieval: None,
             draws: vec![Draws {
                 name: "statistics".into(),
                 amount: "2 a class".into(),

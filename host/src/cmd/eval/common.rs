@@ -154,6 +154,7 @@ impl Common {
             curves: Vec::new(),
             results: Vec::new(),
             draws: Vec::new(),
+            retrieval: None,
             notes: Vec::new(),
             seconds: 0.0,
         }
@@ -170,6 +171,9 @@ impl Common {
         }
         if !outcome.draws.is_empty() {
             println!("{}", outcome.draws_table().text());
+        }
+        if let Some(table) = outcome.retrieval_table() {
+            println!("{}", table.text());
         }
         for note in &outcome.notes {
             println!("note: {note}");

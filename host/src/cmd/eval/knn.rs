@@ -3,8 +3,9 @@
 use super::common::{Common, NOTE, found};
 use std::path::PathBuf;
 use tendon_host::evaluate::knn::{KnnConfig, knn};
+use tendon_host::evaluate::retrieval::retrieve;
 
-/// Classify by the nearest training windows in the encoder's features.
+/// Classify by the nearest training windows in the encoder's features, and see how well it orders them (retrieval).
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -51,5 +52,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         );
         outcome.results.extend(results);
     }
+    outcome.retrieval = Some([
+        retrieve(&train, &validation, &material.device),
+        retrieve(&all, &test, &material.device),
+    ]);
     common.close(outcome, &material)
 }
