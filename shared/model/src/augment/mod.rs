@@ -8,6 +8,7 @@ mod blur;
 mod crop;
 mod flip;
 mod jitter;
+mod limbs;
 mod mask;
 mod noise;
 pub mod random;
@@ -89,6 +90,11 @@ pub enum Operation {
         /// Largest angle, degrees.
         angle: f32,
     },
+    /// Gives the body other limb lengths, the same throughout the window.
+    Limbs {
+        /// Largest relative change of a bone's length, 0..1.
+        amount: f32,
+    },
     /// Adds Gaussian noise to every coordinate.
     Noise {
         /// Standard deviation, in the window's unit (metres unless scaled).
@@ -132,6 +138,7 @@ impl Operation {
             Self::Flip => flip::flip(view, topology),
             Self::Rotation { large, small } => rotation::rotation(view, large, small, rng),
             Self::Yaw { angle } => rotation::yaw(view, angle, rng),
+            Self::Limbs { amount } => limbs::limbs(view, topology, amount, rng),
             Self::Noise { spread } => noise::noise(view, spread, rng),
             Self::Blur {
                 kernel,
@@ -273,7 +280,7 @@ pub(crate) mod tests {
         operation.apply(&mut view, topology, &mut generator(seed, 0, 0, 0));
     }
 
-    const ALL: [Operation; 11] = [
+    const ALL: [Operation; 12] = [
         Operation::TemporalCrop { ratio: 6 },
         Operation::Shear { amplitude: 0.5 },
         Operation::Flip,
@@ -282,6 +289,7 @@ pub(crate) mod tests {
             small: 1.0,
         },
         Operation::Yaw { angle: 30.0 },
+        Operation::Limbs { amount: 0.2 },
         Operation::Noise { spread: 0.01 },
         Operation::Blur {
             kernel: 15,
