@@ -29,7 +29,9 @@ use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
 use crate::evaluate::{EvaluateError, guard};
-use crate::method::{Cmcs, Drawn, Method, MethodError, Moment, SkeleMixClr, SkeletonClr};
+use crate::method::{
+    AimClr, Cmcs, Drawn, Method, MethodError, Moment, MsMclr, SkeleMixClr, SkeletonClr,
+};
 
 /// A run: what to train on, how, and where to write.
 pub struct Run<'a> {
@@ -320,7 +322,13 @@ fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError
         MethodConfig::SkeleMixClr(method) => Box::new(SkeleMixClr::new(
             method, &encoder, optimizer, batch, seed, device,
         )?),
-        MethodConfig::Cmcs(method) => Box::new(Cmcs::new(
+        MethodConfig::Cmcs(method) => {
+            Box::new(Cmcs::new(method, &encoder, optimizer, batch, seed, device)?)
+        }
+        MethodConfig::AimClr(method) => Box::new(AimClr::new(
+            method, &encoder, optimizer, batch, seed, device,
+        )?),
+        MethodConfig::MsMclr(method) => Box::new(MsMclr::new(
             method, &encoder, optimizer, batch, seed, device,
         )?),
     })

@@ -17,6 +17,8 @@ fn config(text: &str) -> String {
         ("dim", "4"),
         ("queue", "9"),
         ("lengths", "[1, 1]"),
+        ("mining_epoch", "3"),
+        ("reduced", "3"),
     ];
     let line = |line: &str| {
         let key = line.split(" = ").next().unwrap_or_default();
@@ -82,6 +84,18 @@ fn on_several_devices_too() {
 #[test]
 fn skelemixclr_too() {
     let text = include_str!("../../configs/pretrain/skelemixclr-small.toml");
+    check(text, "cpu");
+}
+
+#[test]
+fn aimclr_too() {
+    let text = include_str!("../../configs/pretrain/aimclr-small.toml");
+    check(text, "cpu");
+}
+
+#[test]
+fn msmclr_too() {
+    let text = include_str!("../../configs/pretrain/msmclr-small.toml");
     check(text, "cpu");
 }
 

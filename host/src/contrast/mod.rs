@@ -2,18 +2,24 @@
 //!
 //! Pure functions of tensors and small states; a method composes them and owns the networks.
 
+mod attention_drop;
 mod cosine;
+mod distribution;
 mod divergence;
 mod info_nce;
+mod mining;
 mod mix;
 mod pair;
 mod queue;
 mod region;
 mod vote;
 
+pub use attention_drop::attention_drop;
 pub use cosine::{cosine, cosine_distance};
+pub use distribution::distribution_divergence;
 pub use divergence::{Collapse, CollapseWatch, spread};
 pub use info_nce::{InfoNce, cross_entropy};
+pub use mining::{mined, mined_loss};
 pub use mix::{Fill, Mix, MixSpec, mask_pool, rows};
 pub use pair::Pair;
 pub use queue::{Queue, QueueError};

@@ -47,28 +47,22 @@ impl Branch {
         })
     }
 
-    /// Unit projections of windows, `[batch, projection]`.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<5>,
-        presence: &[Presence],
-        pass: &mut Pass,
-    ) -> Tensor<2> {
-        let embedding = self.encoder.embed(x, presence, pass);
-        unit_rows(self.head.forward(embedding, pass))
+    /// Unit projections of windows, `[batch, projection]`; a training pass moves the running averages.
+    pub(super) fn run(&mut self, x: Tensor<5>, presence: &[Presence], mut pass: Pass) -> Tensor<2> {
+        let embedding = self.encoder.embed(x, presence, &mut pass);
+        let projection = unit_rows(self.head.forward(embedding, &mut pass));
+        absorb(self, pass);
+        projection
     }
 
-    /// The same in a training pass that moves the running averages.
+    /// The same in a training pass.
     pub(super) fn train(
         &mut self,
         x: Tensor<5>,
         presence: &[Presence],
         noise: ChaCha8Rng,
     ) -> Tensor<2> {
-        let mut pass = Pass::train(noise);
-        let projection = self.forward(x, presence, &mut pass);
-        absorb(self, pass);
-        projection
+        self.run(x, presence, Pass::train(noise))
     }
 
     /// Unpooled features of every row in a training pass that moves the encoder's running averages, and the windows
@@ -91,7 +85,12 @@ impl Branch {
 
     /// Unit projections of embeddings in a training pass of its own: a BatchNorm in the head sees them as one batch.
     pub(super) fn train_head(&mut self, embedding: Tensor<2>) -> Tensor<2> {
-        train_head(&mut self.head, embedding)
+        // A head has no dropout, so nothing is drawn from this generator.
+        run_head(
+            &mut self.head,
+            embedding,
+            Pass::train(generator(0, 0, 0, 0)),
+        )
     }
 }
 
@@ -137,10 +136,8 @@ pub(super) fn head(encoder: &EncoderConfig, config: &SkeletonClrConfig) -> HeadC
     }
 }
 
-/// See [`Branch::train_head`].
-pub(super) fn train_head(head: &mut Head, embedding: Tensor<2>) -> Tensor<2> {
-    // A head has no dropout, so nothing is drawn from this generator.
-    let mut pass = Pass::train(generator(0, 0, 0, 0));
+/// Unit projections of embeddings; a training pass moves the head's running averages.
+pub(super) fn run_head(head: &mut Head, embedding: Tensor<2>, mut pass: Pass) -> Tensor<2> {
     let projection = unit_rows(head.forward(embedding, &mut pass));
     absorb(head, pass);
     projection
@@ -157,7 +154,7 @@ pub(super) struct Moco<B> {
     device: Device,
 }
 
-impl<B: Module + Normalized> Moco<B> {
+impl<B: Module> Moco<B> {
     /// New networks, made by `branch` on the device it is given.
     pub(super) fn new(
         config: SkeletonClrConfig,
@@ -185,11 +182,12 @@ impl<B: Module + Normalized> Moco<B> {
         })
     }
 
-    /// Moves the key network towards the query network, then computes keys with it. Also tells the decay used.
+    /// Moves the key network towards the query network, then has it compute keys in the pass that its BatchNorm asks for. Also
+    /// tells the decay used.
     pub(super) fn key<K>(
         &mut self,
         moment: &Moment,
-        forward: impl FnOnce(&B, &mut Pass) -> K,
+        run: impl FnOnce(&mut B, Pass) -> K,
     ) -> (K, f64) {
         let decay = match self.config.ema_warmup {
             true => warmed_decay(moment.step, self.config.ema_decay),
@@ -200,9 +198,7 @@ impl<B: Module + Normalized> Moco<B> {
             norm: self.config.target_norm,
         };
         self.target = ema.update(&self.online, self.target.clone());
-        let mut pass = ema.target_pass(moment.noise(KEY));
-        let key = forward(&self.target, &mut pass);
-        absorb(&mut self.target, pass);
+        let key = run(&mut self.target, ema.target_pass(moment.noise(KEY)));
         (key, decay)
     }
 

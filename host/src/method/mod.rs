@@ -6,22 +6,24 @@
 //!
 //! The seam was checked on paper against the five methods that use it:
 //! - **SkeleMixCLR**: one draw, views query and key (normal recipe, T = 64). The mixing partner, parts and
-//!   frames come from `Moment::noise`, the paste and the mask pooling from `StGcn::fold` and `features`; the head is called
-//!   twice, so its BatchNorm sees two batches in one `Pass`. Queue and target as in the base.
+//!   frames come from `Moment::noise`, the paste and the mask pooling from `StGcn::fold` and `features`; the head runs
+//!   twice, each time in a pass of its own, so its BatchNorm sees two batches. Queue and target as in the base.
 //! - **CMCS**: one draw, two views, three inputs each (joint, motion, bone); `networks` lists three encoders with their own heads,
 //!   predictors and targets, one optimiser moves them all. The second stage starts by `Moment::epoch`, its
 //!   frozen target is a flag; the EMA after the optimiser's step belongs in `learn`. No queue: `State` has no fixed fields.
 //! - **PSP**: two draws, 9 labelled and 90 unlabelled windows; two views (independent temporal draws), view 0 as joints,
 //!   view 1 as motion; both go through one shared encoder. Attention and MLP are dropped at the end: `networks` does not list
 //!   them. Its own encoder type asks for a second variant in [`Network`]. No target at all.
-//! - **MsMCLR**: one draw, views query, key (normal) and strong (extreme recipe); attention on the unpooled map; four
-//!   heads, one queue; weights and scales are its own configuration.
+//! - **AimCLR, MsMCLR**: one draw, views query, key (normal) and strong (extreme recipe); MsMCLR's attention acts on the unpooled
+//!   features, and it has a head for the whole and one for each scale; weights, scales and switches are its own configuration.
 //! - **SkeleMoCLR**: labelled and unlabelled draws, views weak and strong; classifier beside the encoder with another learning rate
 //!   (`OptimizerConfig` is the method's own, so it may keep two optimisers in `learn` and in `State`); labels of
 //!   queue entries are a second ring in `State::numbers`; `networks` lists student and teacher, so the monitor reports both.
 
+mod aimclr;
 mod cmcs;
 mod moco;
+mod msmclr;
 mod range;
 mod skelemixclr;
 mod skeletonclr;
@@ -38,7 +40,9 @@ use tendon_model::parameters::{Named, RestoreError};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
 
+pub use aimclr::{AimClr, AimClrConfig};
 pub use cmcs::{Cmcs, CmcsConfig, Objective};
+pub use msmclr::{MsMclr, MsMclrConfig};
 pub use range::{RangeError, check};
 pub use skelemixclr::{SkeleMixClr, SkeleMixClrConfig};
 pub use skeletonclr::{SkeletonClr, SkeletonClrConfig};

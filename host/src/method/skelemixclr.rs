@@ -170,7 +170,7 @@ impl SkeleMixClr {
 
         let (key, decay) = self
             .moco
-            .key(moment, |target, pass| target.forward(key, presence, pass));
+            .key(moment, |target, pass| target.run(key, presence, pass));
         let keys: Tensor<2> = Tensor::from_inner(key.clone());
         let negatives = self.moco.negatives();
         let temperature = self.config.base.temperature;

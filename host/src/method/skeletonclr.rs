@@ -104,9 +104,7 @@ impl Method for SkeletonClr {
         let moco = &mut self.moco;
         let query = Tensor::from_inner(input(0));
         let query = moco.online.train(query, presence, moment.noise(QUERY));
-        let (key, decay) = moco.key(moment, |target, pass| {
-            target.forward(input(1), presence, pass)
-        });
+        let (key, decay) = moco.key(moment, |target, pass| target.run(input(1), presence, pass));
         let nce = InfoNce::new(
             query.clone(),
             Tensor::from_inner(key.clone()),

@@ -16,7 +16,7 @@ use super::{Drawn, Loss, Method, Moment, SkeletonClrConfig};
 /// a BatchNorm have gradients of zero but for rounding).
 const TOLERANCE: f32 = 1e-4;
 /// Of one step, as in `fixtures/moco.py`.
-pub(super) const RATE: f64 = 0.02;
+pub(super) const RATE: f64 = 0.002;
 pub(super) const BATCH: usize = 5;
 pub(super) const BOTH: Presence = Presence(3);
 pub(super) const PRESENCE: [Presence; BATCH] =
@@ -48,13 +48,16 @@ pub(super) fn base() -> SkeletonClrConfig {
     }
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Named {
-    container::decode(bytes).unwrap().0
+/// The statement of a method, or what all start from.
+pub(super) fn statement(name: &str) -> Named {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/method/fixtures");
+    let bytes = std::fs::read(format!("{folder}/{name}.safetensors")).unwrap();
+    container::decode(&bytes).unwrap().0
 }
 
 /// What all statements start from.
 pub(super) fn start() -> Named {
-    decode(include_bytes!("fixtures/start.safetensors"))
+    statement("start")
 }
 
 pub(super) fn below(named: &Named, prefix: &str) -> Named {

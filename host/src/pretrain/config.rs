@@ -10,7 +10,9 @@ use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
 
 use super::schedule::Schedule;
-use crate::method::{CmcsConfig, RangeError, SkeleMixClrConfig, SkeletonClrConfig, check};
+use crate::method::{
+    AimClrConfig, CmcsConfig, MsMclrConfig, RangeError, SkeleMixClrConfig, SkeletonClrConfig, check,
+};
 
 /// Everything that determines a run's result, apart from the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,10 @@ pub enum MethodConfig {
     SkeleMixClr(SkeleMixClrConfig),
     /// Networks that agree, and streams that vote.
     Cmcs(CmcsConfig),
+    /// Extreme views that learn from normal ones.
+    AimClr(AimClrConfig),
+    /// AimCLR with motion at several scales.
+    MsMclr(MsMclrConfig),
 }
 
 impl MethodConfig {
@@ -89,6 +95,8 @@ impl MethodConfig {
             Self::SkeletonClr(_) => "skeletonclr",
             Self::SkeleMixClr(_) => "skelemixclr",
             Self::Cmcs(_) => "cmcs",
+            Self::AimClr(_) => "aimclr",
+            Self::MsMclr(_) => "msmclr",
         }
     }
 }
@@ -147,6 +155,8 @@ impl PretrainConfig {
             MethodConfig::SkeletonClr(method) => method.validate()?,
             MethodConfig::SkeleMixClr(method) => method.validate(encoder.feature_frames())?,
             MethodConfig::Cmcs(method) => method.validate(encoder.streams.len())?,
+            MethodConfig::AimClr(method) => method.validate()?,
+            MethodConfig::MsMclr(method) => method.validate()?,
         }
         Ok(config)
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::method::testing::{self, BATCH, check, decode};
+use crate::method::testing::{self, BATCH, check};
 use tendon_model::parameters::{Named, collect_gradients, is_buffer};
 
 /// As in `fixtures/cmcs.py`.
@@ -102,7 +102,7 @@ fn heads(named: Named) -> Named {
 
 #[test]
 fn two_steps_of_each_stage_equal_pytorch() {
-    let statement = decode(include_bytes!("../fixtures/cmcs.safetensors"));
+    let statement = testing::statement("cmcs");
     let mut method = method(config(CSCL));
     begin(&mut method, &statement);
     for (number, expected) in (0..).zip(&statement["losses"].data) {
@@ -118,7 +118,7 @@ fn two_steps_of_each_stage_equal_pytorch() {
 // Of a first step, because later a value on the edge of a ReLU may fall on either side.
 #[test]
 fn gradients_with_votes_equal_pytorch() {
-    let statement = decode(include_bytes!("../fixtures/cmcs.safetensors"));
+    let statement = testing::statement("cmcs");
     let mut method = method(config(CSCL));
     begin(&mut method, &statement);
     let gradients = method
@@ -134,7 +134,7 @@ fn gradients_with_votes_equal_pytorch() {
 
 #[test]
 fn skeleton_byol_equals_pytorch() {
-    let statement = decode(include_bytes!("../fixtures/cmcs.safetensors"));
+    let statement = testing::statement("cmcs");
     let mut method = method(config(Objective::Byol));
     begin(&mut method, &statement);
     for (number, expected) in (0..).zip(&statement["byol"].data) {

@@ -55,7 +55,7 @@ fn stated(statement: &Named, number: usize) -> Mix {
 
 #[test]
 fn two_steps_equal_pytorch() {
-    let statement = testing::decode(include_bytes!("../fixtures/skelemixclr.safetensors"));
+    let statement = testing::statement("skelemixclr");
     let mut method = method(config(), &testing::encoder());
     testing::begin(&mut method, &testing::start());
     let mixes = [0, 1].map(|number| stated(&statement, number));
