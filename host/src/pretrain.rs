@@ -10,6 +10,7 @@ pub mod config;
 pub mod log;
 pub mod monitor;
 pub mod schedule;
+pub mod start;
 pub mod tensorboard;
 
 use burn::module::Module as _;
@@ -25,19 +26,22 @@ use checkpoint::{CheckpointError, Position};
 use config::{MethodConfig, PretrainConfig};
 use log::Log;
 use monitor::Monitor;
+use start::{Start, StartError};
 use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
+use crate::evaluate::labels::choose;
 use crate::evaluate::{EvaluateError, guard};
 use crate::method::{
-    AimClr, Cmcs, Drawn, Method, MethodError, Moment, MsMclr, SkeleMixClr, SkeletonClr,
+    AimClr, Cmcs, Drawn, Material, Method, MethodError, Moment, MsMclr, SkeleMixClr, SkeleMoClr,
+    SkeletonClr,
 };
 
 /// A run: what to train on, how, and where to write.
 pub struct Run<'a> {
     /// How.
     pub config: &'a PretrainConfig,
-    /// On what; labels are only used by the monitor.
+    /// On what; labels are only used by the monitor, and by methods whose configuration says how many of them.
     pub windows: &'a dyn Windows,
     /// The split that chose the windows, for the record.
     pub split: &'a str,
@@ -46,6 +50,8 @@ pub struct Run<'a> {
     pub devices: &'a [Device],
     /// Where files go; what is there is never removed.
     pub folder: &'a Path,
+    /// The encoder to start from; nothing means random weights.
+    pub start: Option<&'a Start>,
     /// Goes on from the folder's checkpoint.
     pub resume: bool,
     /// Wall time in seconds since 1970, for the logs.
@@ -141,6 +147,9 @@ pub enum PretrainError {
     /// The method cannot go on.
     #[error(transparent)]
     Method(#[from] MethodError),
+    /// The run cannot start from the encoder that was named.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// An encoder file could not be written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -190,6 +199,10 @@ pub fn pretrain(
     let mut files = Files::open(run, run.resume.then_some(position.step))?;
     let monitor = Monitor::new(config.monitor, windows);
     let mut batches = Batches::new(windows, config.seed);
+    if let MethodConfig::SkeleMoClr(method) = &config.method {
+        let labelled = choose(windows.labels(), method.labels, config.seed, method.draw);
+        batches = batches.labelled(labelled);
+    }
     let draws = method.draws();
 
     let mut wish = watch(Progress::Started {
@@ -331,6 +344,16 @@ fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError
         MethodConfig::MsMclr(method) => Box::new(MsMclr::new(
             method, &encoder, optimizer, batch, seed, device,
         )?),
+        MethodConfig::SkeleMoClr(method) => {
+            let material = Material {
+                windows: windows.len(),
+                classes: windows.classes().len(),
+                batch,
+            };
+            Box::new(SkeleMoClr::new(
+                method, &encoder, optimizer, material, seed, device,
+            )?)
+        }
     })
 }
 
@@ -358,8 +381,9 @@ fn restore(
     collapse: &mut CollapseWatch,
 ) -> Result<Position, PretrainError> {
     let path = run.folder.join(CHECKPOINT);
+    let base = run.start.map_or("", |start| &start.digest);
     let start = Position::start(
-        run.config.digest(),
+        run.config.digest() + base,
         run.windows.digests().join(","),
         run.split.to_string(),
     );
@@ -371,7 +395,12 @@ fn restore(
         }
         (true, Ok(None)) => Err(PretrainError::NothingToResume { path }),
         (true, Err(error)) => Err(error.into()),
-        (false, Ok(None)) => Ok(start),
+        (false, Ok(None)) => {
+            if let Some(base) = run.start {
+                base.put(method, run.config)?;
+            }
+            Ok(start)
+        }
         (false, _) => Err(PretrainError::Occupied { path }),
     }
 }
@@ -507,18 +536,24 @@ fn write_encoders(
         seed: config.seed,
         preprocessing_version: PREPROCESSING_VERSION,
         config_digest: config.digest(),
-        base: None,
+        base: run.start.map(|start| Box::new(start.provenance.clone())),
     };
-    let seen = guard::join(&[], windows.recordings().iter().copied());
+    let before = run.start.map_or(&[][..], |start| &start.seen);
+    let seen = guard::join(before, windows.recordings().iter().copied());
     let mut paths = Vec::new();
+    let mut classifiers = method.classifiers().into_iter();
     for network in method.networks() {
+        let classifier = classifiers.next().map(|classifier| classifier.valid());
         let description = Description {
             config: tendon_model::encoder::EncoderConfig {
                 streams: network.streams,
                 ..config.encoder(windows.topology())
             },
             normalize: config.normalize(),
-            classes: Vec::new(),
+            classes: match classifier {
+                Some(_) => windows.classes().to_vec(),
+                None => Vec::new(),
+            },
             temperature: None,
             provenance: provenance.clone(),
             seen: seen.clone(),
@@ -527,7 +562,12 @@ fn write_encoders(
         let path = run
             .folder
             .join(format!("{stem}{separator}{}.safetensors", network.name));
-        save(&path, &network.encoder.valid(), None, &description)?;
+        save(
+            &path,
+            &network.encoder.valid(),
+            classifier.as_ref(),
+            &description,
+        )?;
         paths.push(path);
     }
     Ok(paths)

@@ -2,7 +2,7 @@
 
 use super::clock::Process;
 use super::output::print;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::{PooledWindows, StoredWindows, WindowSet, Windows};
-use tendon_host::pretrain::config::PretrainConfig;
+use tendon_host::evaluate::labels::Amount;
+use tendon_host::pretrain::config::{MethodConfig, PretrainConfig};
+use tendon_host::pretrain::start::Start;
 use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
 use tendon_host::usage::Usage;
 use tendon_shared::normalize::NormalizeSpec;
@@ -35,6 +37,16 @@ pub(crate) struct Args {
     /// The run's folder: checkpoint, log, TensorBoard events, encoder.safetensors. Nothing in it is ever removed.
     #[arg(long)]
     out: PathBuf,
+    /// Start from this encoder, made by an earlier run with the same window and encoder, instead of random weights.
+    #[arg(long)]
+    encoder: Option<PathBuf>,
+    /// How many windows of each class keep their labels, instead of the configuration's number: 5 for five, 10% for a tenth. Only
+    /// for methods that use labels (skelemoclr).
+    #[arg(long)]
+    labelled: Option<String>,
+    /// Which windows these are, instead of the configuration's number: another number draws others.
+    #[arg(long)]
+    draw: Option<u64>,
     /// Go on from the folder's checkpoint.
     #[arg(long)]
     resume: bool,
@@ -60,8 +72,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .with_context(|| format!("cannot use {}", args.config.display()))?;
     config.seed = args.seed.unwrap_or(config.seed);
     config.epochs = args.epochs.unwrap_or(config.epochs);
+    label(args, &mut config)?;
     let names = args.devices.as_ref().unwrap_or(&args.device);
     let devices = tendon_host::backend::devices(names)?;
+    let start = args.encoder.as_deref();
+    let start = start
+        .map(|path| Start::read(path, &devices[0]))
+        .transpose()?;
     ensure!(
         args.data.len() == args.split.len(),
         "{} sets and {} splits: give every --data its --split",
@@ -104,6 +121,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             split: &split,
             devices: &devices,
             folder: &args.out,
+            start: start.as_ref(),
             resume: args.resume,
             clock: &wall_clock,
         },
@@ -159,6 +177,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     for path in outcome.encoders {
         print(&path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Puts the command line's labels into the configuration, whose digest then tells runs apart.
+fn label(args: &Args, config: &mut PretrainConfig) -> anyhow::Result<()> {
+    if args.labelled.is_none() && args.draw.is_none() {
+        return Ok(());
+    }
+    let name = config.method.name();
+    let MethodConfig::SkeleMoClr(method) = &mut config.method else {
+        bail!("{name} uses no labels: leave --labelled and --draw out");
+    };
+    method.draw = args.draw.unwrap_or(method.draw);
+    if let Some(text) = &args.labelled {
+        let wrong = || format!("--labelled {text}: a number such as 5, or a share such as 10%");
+        method.labels = match text.strip_suffix('%') {
+            Some(percent) => Amount::Share(percent.parse::<f64>().with_context(wrong)? / 100.0),
+            None => Amount::PerClass(text.parse().with_context(wrong)?),
+        };
+        method.validate()?;
     }
     Ok(())
 }

@@ -26,10 +26,12 @@ mod moco;
 mod msmclr;
 mod range;
 mod skelemixclr;
+mod skelemoclr;
 mod skeletonclr;
 #[cfg(test)]
 mod testing;
 
+use burn::nn::Linear;
 use burn::tensor::{Gradients, Tensor};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -45,6 +47,7 @@ pub use cmcs::{Cmcs, CmcsConfig, Objective};
 pub use msmclr::{MsMclr, MsMclrConfig};
 pub use range::{RangeError, check};
 pub use skelemixclr::{SkeleMixClr, SkeleMixClrConfig};
+pub use skelemoclr::{ClassRule, Material, SkeleMoClr, SkeleMoClrConfig, Statistics};
 pub use skeletonclr::{SkeletonClr, SkeletonClrConfig};
 
 use crate::contrast::{Collapse, QueueError};
@@ -197,6 +200,11 @@ pub trait Method {
 
     /// The encoders worth evaluating and writing.
     fn networks(&self) -> Vec<Network<'_>>;
+
+    /// Classifiers on the encoders of [`Self::networks`], in the same order; none if the method knows no classes.
+    fn classifiers(&self) -> Vec<Linear> {
+        Vec::new()
+    }
 
     /// Every encoder that runs on a step's windows, trained or not: the loop may have several devices share its rows (see
     /// [`StGcn::share`]). All else stays on the first device, with the whole batch. A method that names none runs on one

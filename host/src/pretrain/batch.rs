@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tendon_data::windows::Windows;
 use tendon_model::augment::View;
@@ -44,6 +45,17 @@ pub struct Batches<'a> {
     seed: u64,
     /// The order of one epoch, kept because every step of it asks.
     order: Option<(u64, Vec<usize>)>,
+    /// Windows whose labels may be used.
+    labelled: Vec<usize>,
+}
+
+/// What is added to the number of a labelled draw's views, so that they are not those of unlabelled draws.
+const LABELLED_VIEWS: u64 = 1 << 32;
+
+/// A window, and how many times all windows of its pool were drawn before.
+struct Picked {
+    index: usize,
+    round: u64,
 }
 
 impl<'a> Batches<'a> {
@@ -53,7 +65,15 @@ impl<'a> Batches<'a> {
             windows,
             seed,
             order: None,
+            labelled: (0..windows.len()).collect(),
         }
+    }
+
+    /// Takes labelled draws from these windows only.
+    #[must_use]
+    pub fn labelled(mut self, windows: Vec<usize>) -> Self {
+        self.labelled = windows;
+        self
     }
 
     /// The windows of every draw of one step; `position` counts the epoch's steps from 0.
@@ -93,26 +113,23 @@ impl<'a> Batches<'a> {
         moment: &Moment,
         position: u64,
     ) -> Result<Prepared, StreamLengthError> {
-        let order = self.order(moment.epoch);
-        let first = position as usize * draw.count;
-        let indices: Vec<usize> = (first..first + draw.count)
-            .map(|index| order[index % order.len()])
-            .collect();
-        let views = draw
-            .views
-            .iter()
-            .enumerate()
-            .map(|(number, view)| self.view(view, number as u64, &indices, moment))
+        let (picked, first_view) = match draw.pool {
+            Pool::Unlabelled => (self.unlabelled(draw.count, moment.epoch, position), 0),
+            Pool::Labelled => (self.pick_labelled(draw.count, moment.step), LABELLED_VIEWS),
+        };
+        let views = (first_view..)
+            .zip(&draw.views)
+            .map(|(number, view)| self.view(view, number, &picked))
             .collect::<Result<_, _>>()?;
-        let presence = indices
+        let presence = picked
             .iter()
-            .map(|index| self.windows.presence()[*index])
+            .map(|picked| self.windows.presence()[picked.index])
             .collect();
         let labels = match draw.pool {
             Pool::Unlabelled => Vec::new(),
-            Pool::Labelled => indices
+            Pool::Labelled => picked
                 .iter()
-                .map(|index| self.windows.labels()[*index])
+                .map(|picked| self.windows.labels()[picked.index])
                 .collect(),
         };
         Ok(Prepared {
@@ -127,19 +144,18 @@ impl<'a> Batches<'a> {
         &self,
         spec: &ViewSpec,
         number: u64,
-        indices: &[usize],
-        moment: &Moment,
+        picked: &[Picked],
     ) -> Result<Vec<TensorData>, StreamLengthError> {
         let topology = self.windows.topology().topology();
         let joints = topology.joint_count();
         let frames = usize::from(self.windows.spec().frames);
         let bodies = usize::from(self.windows.spec().bodies);
         let plane = frames * joints;
-        let augmented: Vec<Vec<f32>> = indices
+        let augmented: Vec<Vec<f32>> = picked
             .par_iter()
-            .map(|index| {
-                let mut data = self.windows.owned(*index);
-                let mut noise = generator(self.seed, moment.epoch, *index as u64, number);
+            .map(|picked| {
+                let mut data = self.windows.owned(picked.index);
+                let mut noise = generator(self.seed, picked.round, picked.index as u64, number);
                 let mut view = View {
                     data: &mut data,
                     frames,
@@ -151,7 +167,7 @@ impl<'a> Batches<'a> {
             .collect();
         let input = |streams: &Vec<_>| {
             let channels = AXES * streams.len();
-            let mut values = vec![0.0; indices.len() * bodies * channels * plane];
+            let mut values = vec![0.0; picked.len() * bodies * channels * plane];
             values
                 .par_chunks_mut(bodies * channels * plane)
                 .zip(&augmented)
@@ -160,10 +176,39 @@ impl<'a> Batches<'a> {
                     each.zip(window.chunks_exact(AXES * plane))
                         .try_for_each(|(out, body)| stack(streams, topology, body, frames, out))
                 })?;
-            let shape = [indices.len(), bodies, channels, frames, joints];
+            let shape = [picked.len(), bodies, channels, frames, joints];
             Ok(TensorData::new(values, shape))
         };
         spec.inputs.iter().map(input).collect()
+    }
+
+    /// The next windows of an epoch's order.
+    fn unlabelled(&mut self, count: usize, epoch: u64, position: u64) -> Vec<Picked> {
+        let order = self.order(epoch);
+        let first = position as usize * count;
+        let picked = (first..first + count).map(|index| Picked {
+            index: order[index % order.len()],
+            round: epoch,
+        });
+        picked.collect()
+    }
+
+    /// The next labelled windows: each once in a random order, then each once again in another.
+    fn pick_labelled(&self, count: usize, step: u64) -> Vec<Picked> {
+        let windows = self.labelled.len() as u64;
+        let first = step * count as u64;
+        let mut order = (u64::MAX, Vec::new());
+        let mut picked = Vec::with_capacity(count);
+        for number in first..first + count as u64 {
+            let round = number / windows;
+            if order.0 != round {
+                let noise = generator(self.seed, round, u64::MAX - 1, 1);
+                order = (round, shuffled(self.labelled.clone(), noise));
+            }
+            let index = order.1[(number % windows) as usize];
+            picked.push(Picked { index, round });
+        }
+        picked
     }
 
     /// A random order of all windows, the epoch's own.
@@ -172,15 +217,19 @@ impl<'a> Batches<'a> {
         let seed = self.seed;
         let current = self.order.take().filter(|(of, _)| *of == epoch);
         let (_, order) = self.order.insert(current.unwrap_or_else(|| {
-            let mut order: Vec<usize> = (0..count).collect();
-            let mut noise = generator(seed, epoch, u64::MAX - 1, 0);
-            for index in (1..count).rev() {
-                order.swap(index, noise.random_range(0..=index));
-            }
-            (epoch, order)
+            let noise = generator(seed, epoch, u64::MAX - 1, 0);
+            (epoch, shuffled((0..count).collect(), noise))
         }));
         order
     }
+}
+
+/// The same windows in a random order.
+fn shuffled(mut windows: Vec<usize>, mut noise: ChaCha8Rng) -> Vec<usize> {
+    for index in (1..windows.len()).rev() {
+        windows.swap(index, noise.random_range(0..=index));
+    }
+    windows
 }
 
 #[cfg(test)]
@@ -230,7 +279,7 @@ pub(super) mod tests {
             inputs: vec![vec![Stream::Joint, Stream::Motion]],
         };
         let draws = [Draw {
-            pool: Pool::Labelled,
+            pool: Pool::Unlabelled,
             count: 5,
             views: vec![view.clone(), view],
         }];
@@ -276,5 +325,38 @@ pub(super) mod tests {
         order.sort_unstable();
         assert!(order.into_iter().eq(0..12));
         assert_ne!(batches.order(0).to_vec(), batches.order(1).to_vec());
+    }
+
+    #[test]
+    fn labelled_windows_are_drawn_equally_often_and_differ_each_time() {
+        let windows = windows(12);
+        let mut batches = Batches::new(&windows, 3).labelled(vec![1, 4, 8]);
+        let draw = Draw {
+            pool: Pool::Labelled,
+            count: 4,
+            views: vec![ViewSpec {
+                recipe: Recipe::normal(),
+                inputs: vec![vec![Stream::Joint]],
+            }],
+        };
+        let mut all = Vec::new();
+        for step in 0..3 {
+            let moment = Moment {
+                seed: 3,
+                epoch: 0,
+                step,
+            };
+            let drawn = batches.draw(std::slice::from_ref(&draw), &moment, 9, &Device::flex());
+            let drawn = drawn.unwrap().remove(0);
+            let each = values(&drawn.views[0][0]);
+            let each = each.chunks(each.len() / 4).map(<[f32]>::to_vec);
+            all.extend(drawn.labels.into_iter().zip(each));
+        }
+        // Windows 1, 4 and 8 have classes 1, 1 and 2.
+        assert_eq!(all.iter().filter(|(label, _)| *label == 2).count(), 4);
+        let mut views: Vec<_> = all.into_iter().map(|(_, values)| values).collect();
+        views.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        views.dedup();
+        assert_eq!(views.len(), 12);
     }
 }

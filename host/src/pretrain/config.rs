@@ -11,7 +11,8 @@ use tendon_shared::topology::TopologyId;
 
 use super::schedule::Schedule;
 use crate::method::{
-    AimClrConfig, CmcsConfig, MsMclrConfig, RangeError, SkeleMixClrConfig, SkeletonClrConfig, check,
+    AimClrConfig, CmcsConfig, MsMclrConfig, RangeError, SkeleMixClrConfig, SkeleMoClrConfig,
+    SkeletonClrConfig, check,
 };
 
 /// Everything that determines a run's result, apart from the data.
@@ -86,6 +87,8 @@ pub enum MethodConfig {
     AimClr(AimClrConfig),
     /// AimCLR with motion at several scales.
     MsMclr(MsMclrConfig),
+    /// A teacher's labels for what has none.
+    SkeleMoClr(SkeleMoClrConfig),
 }
 
 impl MethodConfig {
@@ -97,6 +100,7 @@ impl MethodConfig {
             Self::Cmcs(_) => "cmcs",
             Self::AimClr(_) => "aimclr",
             Self::MsMclr(_) => "msmclr",
+            Self::SkeleMoClr(_) => "skelemoclr",
         }
     }
 }
@@ -157,6 +161,7 @@ impl PretrainConfig {
             MethodConfig::Cmcs(method) => method.validate(encoder.streams.len())?,
             MethodConfig::AimClr(method) => method.validate()?,
             MethodConfig::MsMclr(method) => method.validate()?,
+            MethodConfig::SkeleMoClr(method) => method.validate()?,
         }
         Ok(config)
     }

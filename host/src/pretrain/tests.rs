@@ -133,6 +133,7 @@ fn go_on(
         split: "all",
         devices,
         folder,
+        start: None,
         resume,
         clock: &|| 1_000.0,
     };
@@ -330,6 +331,7 @@ fn asking_to_save_writes_a_checkpoint_at_that_step() {
         split: "all",
         devices: &[device],
         folder: folder.path(),
+        start: None,
         resume: false,
         clock: &|| 0.0,
     };

@@ -1,7 +1,10 @@
-//! Runs that train several encoders at once.
+//! Runs that write several encoders, and runs that start from one.
 
 use super::*;
-use crate::method::{CmcsConfig, Objective};
+use crate::contrast::Threshold;
+use crate::evaluate::labels::Amount;
+use crate::method::{ClassRule, CmcsConfig, Objective, SkeleMoClrConfig, Statistics};
+use crate::pretrain::start::Start;
 
 fn cmcs() -> PretrainConfig {
     let objective = Objective::Cscl {
@@ -62,4 +65,106 @@ fn each_encoder_says_which_stream_it_takes() {
     });
     let streams: Vec<_> = streams.collect();
     assert_eq!(streams, [vec![Stream::Joint], vec![Stream::Motion]]);
+}
+
+fn skelemoclr() -> PretrainConfig {
+    let method = MethodConfig::SkeleMoClr(SkeleMoClrConfig {
+        base: base(),
+        labels: Amount::PerClass(2),
+        draw: 1,
+        labelled: 4,
+        together: false,
+        statistics: Statistics::Weak,
+        threshold: Threshold::Flex {
+            confidence: 0.4,
+            floor: 0.3,
+            warmup: true,
+        },
+        pseudo_weight: 1.0,
+        ramp_steps: 4,
+        contrast_weight: 0.5,
+        classes: ClassRule::NoNegatives,
+        classifier_rate: 2.0,
+    });
+    PretrainConfig { method, ..config() }
+}
+
+/// A run from `start`, killed after so many steps.
+fn second_stage(
+    folder: &Path,
+    start: Option<&Start>,
+    resume: bool,
+    kill: Option<u64>,
+) -> Result<Outcome, PretrainError> {
+    let windows = windows(24);
+    let config = skelemoclr();
+    let run = Run {
+        config: &config,
+        windows: &windows,
+        split: "all",
+        devices: &[Device::flex()],
+        folder,
+        start,
+        resume,
+        clock: &|| 1_000.0,
+    };
+    let mut done = 0;
+    pretrain(&run, |progress| {
+        done += u64::from(matches!(progress, Progress::Step { .. }));
+        match kill == Some(done) {
+            true => Wish::Abandon,
+            false => Wish::Continue,
+        }
+    })
+}
+
+#[test]
+fn a_second_stage_starts_from_the_first_ones_encoder_and_resumes_to_the_same_bytes() {
+    let first = tempfile::tempdir().unwrap();
+    go(first.path(), &config(), false, None).unwrap();
+    let start = Start::read(&first.path().join("encoder.safetensors"), &Device::flex()).unwrap();
+    let files = |folder: &Path| {
+        ["student", "teacher"]
+            .map(|name| std::fs::read(folder.join(format!("encoder-{name}.safetensors"))).unwrap())
+    };
+    let straight = tempfile::tempdir().unwrap();
+    let outcome = second_stage(straight.path(), Some(&start), false, None).unwrap();
+    for kill in [1, 9] {
+        let folder = tempfile::tempdir().unwrap();
+        second_stage(folder.path(), Some(&start), false, Some(kill)).unwrap();
+        // Without the encoder, or with another, it would be another run.
+        assert!(second_stage(folder.path(), None, true, None).is_err());
+        second_stage(folder.path(), Some(&start), true, None).unwrap();
+        assert_eq!(files(folder.path()), files(straight.path()));
+        assert_eq!(log(folder.path()), log(straight.path()));
+    }
+    // The neighbours' monitor sees the encoder as it came; later it has changed.
+    let monitor = |folder: &Path, name: &str| logged(folder, name);
+    let last = *monitor(first.path(), "knn").last().unwrap();
+    assert_eq!(monitor(straight.path(), "knnstudent")[0], last);
+    assert_eq!(monitor(straight.path(), "knnteacher")[0], last);
+
+    let loaded = tendon_model::weights::load(&outcome.encoders[1], &Device::flex()).unwrap();
+    assert!(loaded.classifier.is_some());
+    assert_eq!(loaded.description.classes, ["a", "b", "c"]);
+    let base = loaded.description.provenance.base.unwrap();
+    assert_eq!(base.method, "skeletonclr");
+}
+
+#[test]
+fn an_encoder_of_another_shape_is_no_start() {
+    let first = tempfile::tempdir().unwrap();
+    let wide = PretrainConfig {
+        encoder: EncoderSection {
+            width: 3,
+            ..config().encoder
+        },
+        epochs: 1,
+        ..config()
+    };
+    go(first.path(), &wide, false, None).unwrap();
+    let start = Start::read(&first.path().join("encoder.safetensors"), &Device::flex()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let error = second_stage(folder.path(), Some(&start), false, None).unwrap_err();
+    assert!(error.to_string().contains("its encoder is"), "{error}");
 }
