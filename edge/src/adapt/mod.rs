@@ -5,7 +5,7 @@
 //! compares the teacher with the shipped tail and decides which of the two serves, [`journal`] writes down why and [`state`]
 //! survives a power cut. [`update`] is one update cut in small pieces and [`adapter`] holds it all together, so that work goes on
 //! in idle time and recognition never waits long.
-//! The int8 trunk, the calibration and all normalisation statistics stay as shipped. No clock and no chance of its own in
+//! The int8 encoder and the calibration stay as shipped; a correction beside its last block and the classifier are learnt. No clock and no chance of its own in
 //! here: both are arguments.
 
 pub mod adapter;

@@ -4,7 +4,7 @@ use super::output::print;
 use anyhow::{Context as _, bail, ensure};
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tendon_data::dataset::Dataset;
@@ -14,7 +14,7 @@ use tendon_host::compare::job::Places;
 use tendon_host::compare::map::map;
 use tendon_host::compare::page::{EncoderMap, page};
 use tendon_host::compare::plan::SetPlan;
-use tendon_host::compare::{Job, Kind, Plan, Results, gather, jobs};
+use tendon_host::compare::{Digests, Job, Kind, Plan, Results, gather, jobs};
 use tendon_host::evaluate::features::embed;
 use tendon_host::evaluate::pooling::Pooling;
 use tendon_host::report::Point;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let jobs = jobs(&plan, places);
     // Found now: the file may be replaced by a newer one before the last job.
     let program = std::env::current_exe().context("cannot find this program")?;
-    let mut done = BTreeMap::new();
+    let mut done = Done::default();
     if !args.gather {
         work(&program, &jobs, &mut done, &plan, args)?;
     }
@@ -72,8 +72,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which folders hold a finished job of this plan.
-type Done = BTreeMap<PathBuf, bool>;
+/// What is known about the jobs' folders and files.
+#[derive(Default)]
+struct Done {
+    /// Folders that hold a finished job of this plan.
+    folders: BTreeSet<PathBuf>,
+    digests: Digests,
+}
 
 /// Runs what is not done.
 fn work(
@@ -88,7 +93,7 @@ fn work(
     let bar = ProgressBar::new(jobs.len() as u64).with_style(style);
     for job in jobs {
         bar.set_message(job.title());
-        let identity = job.identity()?;
+        let identity = job.identity(&mut done.digests)?;
         match job.done(&identity) {
             Some(true) => {}
             Some(false) => bail!(
@@ -103,7 +108,7 @@ fn work(
                 write(&results, jobs, done, plan, args, false)?;
             }
         }
-        done.insert(job.folder.clone(), true);
+        done.folders.insert(job.folder.clone());
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -142,18 +147,18 @@ fn execute(program: &Path, job: &Job) -> anyhow::Result<()> {
 /// The results of all jobs that are done; looks at each job's files once.
 fn collect(jobs: &[Job], done: &mut Done) -> Results {
     for job in jobs {
-        if !done.contains_key(&job.folder) {
+        if !done.folders.contains(&job.folder) {
             let is = job
-                .identity()
+                .identity(&mut done.digests)
                 .ok()
                 .and_then(|identity| job.done(&identity))
                 .unwrap_or(false);
             if is {
-                done.insert(job.folder.clone(), true);
+                done.folders.insert(job.folder.clone());
             }
         }
     }
-    gather(jobs, |job| done.contains_key(&job.folder))
+    gather(jobs, |job| done.folders.contains(&job.folder))
 }
 
 fn write(
@@ -178,7 +183,7 @@ fn write(
     let first: Vec<&Job> = jobs
         .iter()
         .filter(|job| job.kind == Kind::Pretrain && job.seed == plan.seeds[0])
-        .filter(|job| done.contains_key(&job.folder))
+        .filter(|job| done.folders.contains(&job.folder))
         .collect();
     let curves: Vec<_> = first.iter().filter_map(|job| curve(job)).collect();
     let mut maps = Vec::new();

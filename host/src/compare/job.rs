@@ -4,9 +4,43 @@ use super::plan::{EncoderPlan, Plan, ProtocolKind, SetPlan};
 use crate::usage::Usage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Digests of files. A file is read once, a piece at a time, and again only when its length or its time of change is another: sets are
+/// large, and many jobs read the same one.
+#[derive(Debug, Default)]
+pub struct Digests(BTreeMap<PathBuf, (u64, Option<SystemTime>, [u8; 32])>);
+
+impl Digests {
+    fn of(&mut self, path: &Path) -> io::Result<[u8; 32]> {
+        let mut file = File::open(path)?;
+        let facts = file.metadata()?;
+        let (length, changed) = (facts.len(), facts.modified().ok());
+        if let Some((known_length, known_change, digest)) = self.0.get(path)
+            && (*known_length, *known_change) == (length, changed)
+            && changed.is_some()
+        {
+            return Ok(*digest);
+        }
+        let mut sha = Sha256::new();
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            let count = file.read(&mut piece)?;
+            if count == 0 {
+                break;
+            }
+            sha.update(&piece[..count]);
+        }
+        let digest = sha.finalize().into();
+        self.0.insert(path.to_path_buf(), (length, changed, digest));
+        Ok(digest)
+    }
+}
 
 /// What a job is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +228,7 @@ impl Job {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn identity(&self) -> io::Result<String> {
+    pub fn identity(&self, digests: &mut Digests) -> io::Result<String> {
         let mut sha = Sha256::new();
         // Where things are does not matter, what is in them does.
         let paths: Vec<&Path> = self.inputs.iter().map(PathBuf::as_path).collect();
@@ -206,10 +240,10 @@ impl Job {
             sha.update([0]);
         }
         for input in &self.inputs {
-            let bytes = std::fs::read(input).map_err(|error| {
+            let digest = digests.of(input).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", input.display()))
             })?;
-            sha.update(Sha256::digest(bytes));
+            sha.update(digest);
         }
         Ok(sha
             .finalize()
@@ -358,17 +392,24 @@ mod tests {
             std::fs::write(folder.path().join(name), name).unwrap();
         }
         let job = jobs(&plan(), places(folder.path())).remove(0);
-        let first = job.identity().unwrap();
+        let digests = &mut Digests::default();
+        let first = job.identity(digests).unwrap();
+        assert_eq!(job.identity(digests).unwrap(), first);
         assert_eq!(job.done(&first), None);
         std::fs::create_dir_all(&job.folder).unwrap();
         job.finish(&first).unwrap();
         assert_eq!(job.done(&first), Some(true));
         std::fs::write(folder.path().join("x.toml"), "other").unwrap();
-        assert_eq!(job.done(&job.identity().unwrap()), Some(false));
+        assert_eq!(job.done(&job.identity(digests).unwrap()), Some(false));
         let gone = Job {
             inputs: vec![folder.path().join("gone")],
             ..job
         };
-        assert!(gone.identity().unwrap_err().to_string().contains("gone"));
+        assert!(
+            gone.identity(digests)
+                .unwrap_err()
+                .to_string()
+                .contains("gone")
+        );
     }
 }

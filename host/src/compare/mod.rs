@@ -11,6 +11,6 @@ pub mod page;
 pub mod plan;
 pub mod results;
 
-pub use job::{Job, Kind, jobs};
+pub use job::{Digests, Job, Kind, jobs};
 pub use plan::{Plan, PlanError};
 pub use results::{Results, gather};

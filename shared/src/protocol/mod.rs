@@ -77,7 +77,7 @@ pub enum Request<'a> {
     Adapt(AdaptCommand),
     /// Asks for the counters; answered with [`Response::Counters`].
     Counters,
-    /// Chooses the events of this session; answered with [`Response::Done`].
+    /// Chooses the events that this connection carries; answered with [`Response::Done`].
     Subscribe(Subscription),
     /// Gives up the confirmed bundle for the one before it; answered with [`Response::Install`].
     RollBack,
