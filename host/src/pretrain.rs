@@ -11,6 +11,7 @@ pub mod log;
 pub mod monitor;
 pub mod schedule;
 pub mod start;
+pub mod teacher;
 pub mod tensorboard;
 
 use burn::module::Module as _;
@@ -27,14 +28,15 @@ use config::{MethodConfig, PretrainConfig};
 use log::Log;
 use monitor::Monitor;
 use start::{Start, StartError};
+use teacher::{Teacher, TeacherError};
 use tensorboard::Events;
 
 use crate::contrast::CollapseWatch;
 use crate::evaluate::labels::choose;
 use crate::evaluate::{EvaluateError, guard};
 use crate::method::{
-    AimClr, Cmcs, Drawn, Material, Method, MethodError, Moment, MsMclr, SkeleMixClr, SkeleMoClr,
-    SkeletonClr,
+    AimClr, Cmcs, Drawn, Lessons, Material, Method, MethodError, Moment, MsMclr, SkeleMixClr,
+    SkeleMoClr, SkeletonClr, Transfer,
 };
 
 /// A run: what to train on, how, and where to write.
@@ -52,6 +54,8 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// The encoder to start from; nothing means random weights.
     pub start: Option<&'a Start>,
+    /// Embeddings to learn from, for the method that needs them.
+    pub teacher: Option<&'a Teacher>,
     /// Goes on from the folder's checkpoint.
     pub resume: bool,
     /// Wall time in seconds since 1970, for the logs.
@@ -150,6 +154,17 @@ pub enum PretrainError {
     /// The run cannot start from the encoder that was named.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The embeddings do not fit the windows.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
+    /// A method without a teacher has one, or one that needs it has none.
+    #[error("{method} {}", if *.needed { "learns from a teacher's embeddings: name their file with --teacher-embeddings" } else { "has no use for a teacher's embeddings: leave --teacher-embeddings out" })]
+    NoTeacher {
+        /// The method.
+        method: &'static str,
+        /// Whether it needs them.
+        needed: bool,
+    },
     /// An encoder file could not be written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -192,16 +207,16 @@ pub fn pretrain(
         });
     }
     let steps = config.epochs * per_epoch;
-    let mut method = method(run, device)?;
+    let chosen = labelled(run)?;
+    let mut method = method(run, chosen.lessons.as_ref(), device)?;
     let mut collapse = CollapseWatch::default();
     let mut position = restore(run, method.as_mut(), &mut collapse)?;
     share(method.as_mut(), run)?;
     let mut files = Files::open(run, run.resume.then_some(position.step))?;
     let monitor = Monitor::new(config.monitor, windows);
     let mut batches = Batches::new(windows, config.seed);
-    if let MethodConfig::SkeleMoClr(method) = &config.method {
-        let labelled = choose(windows.labels(), method.labels, config.seed, method.draw);
-        batches = batches.labelled(labelled);
+    if let Some(labelled) = &chosen.windows {
+        batches = batches.labelled(labelled.clone());
     }
     let draws = method.draws();
 
@@ -321,8 +336,55 @@ impl Wish {
     }
 }
 
+/// Windows that keep their labels, and what the teacher says about them.
+struct Labelled {
+    /// Nothing if the method uses no labels.
+    windows: Option<Vec<usize>>,
+    lessons: Option<Lessons>,
+}
+
+/// Chooses the windows that keep their labels and asks the teacher about them.
+fn labelled(run: &Run<'_>) -> Result<Labelled, PretrainError> {
+    let (config, windows) = (run.config, run.windows);
+    let amount = config.method.labels();
+    let chosen = amount.map(|(amount, draw)| choose(windows.labels(), amount, config.seed, draw));
+    let learns = matches!(config.method, MethodConfig::Transfer(_));
+    match (learns, run.teacher, chosen) {
+        (true, Some(teacher), Some(chosen)) => {
+            let lessons = teacher.lessons(windows, &chosen)?;
+            Ok(Labelled {
+                windows: Some(lessons.windows()),
+                lessons: Some(lessons),
+            })
+        }
+        (false, None, windows) => Ok(Labelled {
+            windows,
+            lessons: None,
+        }),
+        (needed, ..) => Err(PretrainError::NoTeacher {
+            method: config.method.name(),
+            needed,
+        }),
+    }
+}
+
+/// Which labels a run uses, for whoever uses its encoder; empty for none.
+fn labels_used(run: &Run<'_>) -> String {
+    let Some((amount, draw)) = run.config.method.labels() else {
+        return String::new();
+    };
+    let from = run.teacher.map_or(String::new(), |teacher| {
+        format!(", as embeddings of {}", teacher.model())
+    });
+    format!("{amount} of the training windows, draw {draw}{from}")
+}
+
 /// The method that the configuration names, with new networks.
-fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError> {
+fn method(
+    run: &Run<'_>,
+    lessons: Option<&Lessons>,
+    device: &Device,
+) -> Result<Box<dyn Method>, PretrainError> {
     let Run {
         config, windows, ..
     } = *run;
@@ -354,6 +416,16 @@ fn method(run: &Run<'_>, device: &Device) -> Result<Box<dyn Method>, ConfigError
                 method, &encoder, optimizer, material, seed, device,
             )?)
         }
+        MethodConfig::Transfer(method) => {
+            let lessons = lessons.ok_or(PretrainError::NoTeacher {
+                method: config.method.name(),
+                needed: true,
+            })?;
+            let material = (lessons, batch);
+            Box::new(Transfer::new(
+                method, &encoder, optimizer, material, seed, device,
+            )?)
+        }
     })
 }
 
@@ -382,8 +454,9 @@ fn restore(
 ) -> Result<Position, PretrainError> {
     let path = run.folder.join(CHECKPOINT);
     let base = run.start.map_or("", |start| &start.digest);
+    let teacher = run.teacher.map_or("", |teacher| &teacher.digest);
     let start = Position::start(
-        run.config.digest() + base,
+        run.config.digest() + base + teacher,
         run.windows.digests().join(","),
         run.split.to_string(),
     );
@@ -536,6 +609,7 @@ fn write_encoders(
         seed: config.seed,
         preprocessing_version: PREPROCESSING_VERSION,
         config_digest: config.digest(),
+        labels: labels_used(run),
         base: run.start.map(|start| Box::new(start.provenance.clone())),
     };
     let before = run.start.map_or(&[][..], |start| &start.seen);

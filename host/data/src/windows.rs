@@ -40,6 +40,8 @@ pub struct WindowSet {
     pub digests: Vec<String>,
     /// Fingerprint of each window's recording ([`crate::dataset::Recording::fingerprint`]).
     pub recordings: Vec<u64>,
+    /// Name of each window's recording.
+    pub names: Vec<String>,
 }
 
 /// Windows of chosen recordings, wherever they are.
@@ -67,6 +69,9 @@ pub trait Windows: Sync {
 
     /// Fingerprint of each window's recording ([`crate::dataset::Recording::fingerprint`]).
     fn recordings(&self) -> &[u64];
+
+    /// Name of each window's recording; recordings of several sets may share one.
+    fn names(&self) -> &[String];
 
     /// Where the windows of each set begin and end, when several sets were put together.
     fn parts(&self) -> Vec<Range<usize>> {
@@ -138,6 +143,10 @@ impl Windows for WindowSet {
         &self.recordings
     }
 
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
     fn copy(&self, number: usize, out: &mut [f32]) {
         out.copy_from_slice(self.window(number));
     }
@@ -207,6 +216,7 @@ impl WindowSet {
             classes: dataset.classes().to_vec(),
             digests: vec![dataset.digest().to_owned()],
             recordings: fingerprints(dataset, indices),
+            names: names(dataset, indices),
         })
     }
 
@@ -230,6 +240,10 @@ impl WindowSet {
             recordings: chosen
                 .iter()
                 .map(|&window| self.recordings[window])
+                .collect(),
+            names: chosen
+                .iter()
+                .map(|&window| self.names[window].clone())
                 .collect(),
             topology: self.topology,
             spec: self.spec,
@@ -302,6 +316,12 @@ fn fingerprints(dataset: &Dataset, indices: &[usize]) -> Vec<u64> {
         .collect()
 }
 
+/// Names of chosen recordings.
+fn names(dataset: &Dataset, indices: &[usize]) -> Vec<String> {
+    let name = |&number: &usize| dataset.recording(number).name.to_owned();
+    indices.iter().map(name).collect()
+}
+
 /// Makes one window; bodies that the window lacks room for are left out, bodies that the recording lacks are absent.
 ///
 /// # Shapes
@@ -361,6 +381,10 @@ mod tests {
         let second = windows.select(&[1]);
         assert_eq!((second.len(), second.window(0)), (1, windows.window(1)));
         assert_eq!(second.recordings, [windows.recordings[1]]);
+        assert_eq!(
+            (windows.names[1].as_str(), &second.names[0][..]),
+            ("a", "a")
+        );
         assert!(
             windows
                 .presence

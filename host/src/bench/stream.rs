@@ -67,6 +67,7 @@ pub fn windows(
         classes: tendon_data::synth::classes(),
         digests: Vec::new(),
         recordings: Vec::new(),
+        names: Vec::new(),
     };
     for (number, out) in set.data.chunks_exact_mut(stride).enumerate() {
         let start = number * STRIDE * frame;

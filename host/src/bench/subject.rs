@@ -312,6 +312,7 @@ pub fn generate_windows(
         classes: names,
         digests: Vec::new(),
         recordings: Vec::new(),
+        names: Vec::new(),
     };
     for number in 0..count {
         let people = (0..config.bodies).map(|body| synth.recording(first + number + 7 * body));

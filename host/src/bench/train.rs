@@ -211,6 +211,7 @@ impl Work for Train {
             views: vec![vec![self.plain(0)], vec![self.plain(batch)]],
             presence: self.windows.presence[..batch].to_vec(),
             labels: Vec::new(),
+            numbers: (0..batch).collect(),
         }];
         let losses = (0..self.spec.checked_steps as u64).map(|step| {
             let moment = Moment {

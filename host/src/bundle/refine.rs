@@ -182,6 +182,7 @@ mod tests {
             classes: vec![String::new(); 6],
             digests: Vec::new(),
             recordings: Vec::new(),
+            names: Vec::new(),
         };
         let inputs = Inputs::new(&windows, &config.streams, true).unwrap();
         let chosen: Vec<usize> = (0..32).collect();

@@ -87,6 +87,7 @@ mod tests {
             classes: vec![String::new(); 2],
             digests: Vec::new(),
             recordings: Vec::new(),
+            names: Vec::new(),
         };
         Inputs::new(&windows, &[Stream::Joint], true).unwrap()
     }

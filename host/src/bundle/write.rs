@@ -339,6 +339,7 @@ mod tests {
             classes: vec![String::new(); 3],
             digests: Vec::new(),
             recordings: Vec::new(),
+            names: Vec::new(),
         };
         Inputs::new(&windows, &[Stream::Joint], true).unwrap()
     }

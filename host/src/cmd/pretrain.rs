@@ -12,11 +12,13 @@ use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::{PooledWindows, StoredWindows, WindowSet, Windows};
 use tendon_host::evaluate::labels::Amount;
-use tendon_host::pretrain::config::{MethodConfig, PretrainConfig};
+use tendon_host::pretrain::config::PretrainConfig;
 use tendon_host::pretrain::start::Start;
+use tendon_host::pretrain::teacher::Teacher;
 use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
 use tendon_host::usage::Usage;
 use tendon_shared::normalize::NormalizeSpec;
+use tendon_shared::topology::TopologyId;
 
 /// Steps between two notes of what the run has cost.
 const USAGE_STEPS: u64 = 100;
@@ -41,12 +43,16 @@ pub(crate) struct Args {
     #[arg(long)]
     encoder: Option<PathBuf>,
     /// How many windows of each class keep their labels, instead of the configuration's number: 5 for five, 10% for a tenth. Only
-    /// for methods that use labels (skelemoclr).
+    /// for methods that use labels (skelemoclr, transfer).
     #[arg(long)]
     labelled: Option<String>,
     /// Which windows these are, instead of the configuration's number: another number draws others.
     #[arg(long)]
     draw: Option<u64>,
+    /// Learn from these embeddings by a frozen vision-text model: a safetensors file with a vector for each class or for each
+    /// recording, by name (see docs/teacher-embeddings.md). Only for the method transfer, which uses labels.
+    #[arg(long, value_name = "FILE")]
+    teacher_embeddings: Option<PathBuf>,
     /// Go on from the folder's checkpoint.
     #[arg(long)]
     resume: bool,
@@ -79,6 +85,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let start = start
         .map(|path| Start::read(path, &devices[0]))
         .transpose()?;
+    let teacher = args.teacher_embeddings.as_deref();
+    let teacher = teacher.map(Teacher::read).transpose()?;
     ensure!(
         args.data.len() == args.split.len(),
         "{} sets and {} splits: give every --data its --split",
@@ -91,6 +99,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .map(Dataset::open)
         .collect::<Result<Vec<_>, _>>()?;
     let (windows, split) = pool(&datasets, &args.split, &config.normalize())?;
+    if let Some((amount, draw)) = config.method.labels() {
+        print(&format!(
+            "labels of {amount} of the windows are used, draw {draw}: figures with this encoder are not those of pretraining without labels"
+        ))?;
+    }
     print(&format!(
         "{} windows of {} frames, {} joints; split {}; {} on {}",
         windows.len(),
@@ -122,6 +135,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             devices: &devices,
             folder: &args.out,
             start: start.as_ref(),
+            teacher: teacher.as_ref(),
             resume: args.resume,
             clock: &wall_clock,
         },
@@ -187,19 +201,20 @@ fn label(args: &Args, config: &mut PretrainConfig) -> anyhow::Result<()> {
         return Ok(());
     }
     let name = config.method.name();
-    let MethodConfig::SkeleMoClr(method) = &mut config.method else {
+    let Some((labels, draw)) = config.method.labels_mut() else {
         bail!("{name} uses no labels: leave --labelled and --draw out");
     };
-    method.draw = args.draw.unwrap_or(method.draw);
+    *draw = args.draw.unwrap_or(*draw);
     if let Some(text) = &args.labelled {
         let wrong = || format!("--labelled {text}: a number such as 5, or a share such as 10%");
-        method.labels = match text.strip_suffix('%') {
+        *labels = match text.strip_suffix('%') {
             Some(percent) => Amount::Share(percent.parse::<f64>().with_context(wrong)? / 100.0),
             None => Amount::PerClass(text.parse().with_context(wrong)?),
         };
-        method.validate()?;
     }
-    Ok(())
+    // Any topology will do to check the method's numbers.
+    let encoder = config.encoder(TopologyId::Kinect20);
+    Ok(config.method.validate(&encoder)?)
 }
 
 /// Windows of larger sets, in bytes, are not held in memory.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use tendon_data::dataset::Dataset;
+use tendon_model::weights::Provenance;
 
 /// Test recordings that the weights have seen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,18 @@ pub fn check(seen: &[u64], dataset: &Dataset, test: &[usize]) -> Result<(), Over
             })
         }
     }
+}
+
+/// What a reader of any figure must know about weights that have learnt with labels; nothing if they have not.
+#[must_use]
+pub fn labels_note(provenance: &Provenance) -> Option<String> {
+    let used = provenance.all_labels();
+    (!used.is_empty()).then(|| {
+        format!(
+            "The weights have learnt with labels ({}): do not compare with pretraining without labels.",
+            used.join("; before that ")
+        )
+    })
 }
 
 /// Adds what a stage has learnt from to what the stages before have; the result is sorted, nothing in it twice.
@@ -98,6 +111,14 @@ mod tests {
             (1, 2, "camera1")
         );
         assert_eq!(check(&[], &dataset, &[0, 1]), Ok(()));
+    }
+
+    #[test]
+    fn labels_that_were_used_are_told() {
+        let mut provenance = Provenance::default();
+        assert_eq!(labels_note(&provenance), None);
+        provenance.labels = "10 % of the training windows, draw 0".to_owned();
+        assert!(labels_note(&provenance).unwrap().contains("(10 % of"));
     }
 
     #[test]

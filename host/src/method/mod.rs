@@ -18,7 +18,8 @@
 //!   features, and it has a head for the whole and one for each scale; weights, scales and switches are its own configuration.
 //! - **SkeleMoCLR**: labelled and unlabelled draws, views weak and strong; classifier beside the encoder with another learning rate
 //!   (`OptimizerConfig` is the method's own, so it may keep two optimisers in `learn` and in `State`); labels of
-//!   queue entries are a second ring in `State::numbers`; `networks` lists student and teacher, so the monitor reports both.
+//!   queue entries are a second ring in `State::numbers`; `networks` lists student and teacher, so the monitor reports both. Its stage before
+//!   the first ([`Transfer`]) has no teacher network: the run hands the teacher's embeddings over, `Drawn::numbers` says whose are asked for.
 
 mod aimclr;
 mod cmcs;
@@ -30,6 +31,7 @@ mod skelemoclr;
 mod skeletonclr;
 #[cfg(test)]
 mod testing;
+mod transfer;
 
 use burn::nn::Linear;
 use burn::tensor::{Gradients, Tensor};
@@ -49,6 +51,7 @@ pub use range::{RangeError, check};
 pub use skelemixclr::{SkeleMixClr, SkeleMixClrConfig};
 pub use skelemoclr::{ClassRule, Material, SkeleMoClr, SkeleMoClrConfig, Statistics};
 pub use skeletonclr::{SkeletonClr, SkeletonClrConfig};
+pub use transfer::{Candidates, Lessons, Transfer, TransferConfig};
 
 use crate::contrast::{Collapse, QueueError};
 
@@ -89,6 +92,8 @@ pub struct Drawn {
     pub presence: Vec<Presence>,
     /// Class of each window; empty for an unlabelled draw.
     pub labels: Vec<u16>,
+    /// Which of the run's windows these are.
+    pub numbers: Vec<usize>,
 }
 
 /// When a step happens, and its random numbers.

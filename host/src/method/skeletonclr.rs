@@ -192,6 +192,7 @@ mod tests {
             views: vec![view(0.0), view(0.5)],
             presence: vec![Presence::FIRST; 4],
             labels: vec![],
+            numbers: vec![],
         }]
     }
 

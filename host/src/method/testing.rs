@@ -79,6 +79,7 @@ pub(super) fn drawn(views: &[&str]) -> Vec<Drawn> {
         views: views.iter().map(view).collect(),
         presence: PRESENCE.to_vec(),
         labels: vec![],
+        numbers: vec![],
     }]
 }
 

@@ -21,6 +21,7 @@ pub struct Prepared {
     views: Vec<Vec<TensorData>>,
     presence: Vec<Presence>,
     labels: Vec<u16>,
+    numbers: Vec<usize>,
 }
 
 impl Prepared {
@@ -35,6 +36,7 @@ impl Prepared {
                 .collect(),
             presence: self.presence,
             labels: self.labels,
+            numbers: self.numbers,
         }
     }
 }
@@ -136,6 +138,7 @@ impl<'a> Batches<'a> {
             views,
             presence,
             labels,
+            numbers: picked.iter().map(|picked| picked.index).collect(),
         })
     }
 
@@ -270,6 +273,9 @@ pub(super) mod tests {
             classes: ["a", "b", "c"].map(String::from).into(),
             digests: vec!["digest".to_string()],
             recordings: Vec::new(),
+            names: (0..count)
+                .map(|window| format!("window {window}"))
+                .collect(),
         }
     }
 
@@ -350,6 +356,12 @@ pub(super) mod tests {
             let drawn = drawn.unwrap().remove(0);
             let each = values(&drawn.views[0][0]);
             let each = each.chunks(each.len() / 4).map(<[f32]>::to_vec);
+            assert!(
+                drawn
+                    .numbers
+                    .iter()
+                    .all(|number| [1, 4, 8].contains(number))
+            );
             all.extend(drawn.labels.into_iter().zip(each));
         }
         // Windows 1, 4 and 8 have classes 1, 1 and 2.

@@ -10,9 +10,10 @@ use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
 
 use super::schedule::Schedule;
+use crate::evaluate::labels::Amount;
 use crate::method::{
     AimClrConfig, CmcsConfig, MsMclrConfig, RangeError, SkeleMixClrConfig, SkeleMoClrConfig,
-    SkeletonClrConfig, check,
+    SkeletonClrConfig, TransferConfig, check,
 };
 
 /// Everything that determines a run's result, apart from the data.
@@ -89,6 +90,8 @@ pub enum MethodConfig {
     MsMclr(MsMclrConfig),
     /// A teacher's labels for what has none.
     SkeleMoClr(SkeleMoClrConfig),
+    /// A vision-text model's embeddings as a teacher.
+    Transfer(TransferConfig),
 }
 
 impl MethodConfig {
@@ -101,6 +104,41 @@ impl MethodConfig {
             Self::AimClr(_) => "aimclr",
             Self::MsMclr(_) => "msmclr",
             Self::SkeleMoClr(_) => "skelemoclr",
+            Self::Transfer(_) => "transfer",
+        }
+    }
+
+    /// How many labels the method uses, and which draw of them; nothing if it uses none.
+    pub fn labels(&self) -> Option<(Amount, u64)> {
+        match self {
+            Self::SkeleMoClr(method) => Some((method.labels, method.draw)),
+            Self::Transfer(method) => Some((method.labels, method.draw)),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn labels_mut(&mut self) -> Option<(&mut Amount, &mut u64)> {
+        match self {
+            Self::SkeleMoClr(method) => Some((&mut method.labels, &mut method.draw)),
+            Self::Transfer(method) => Some((&mut method.labels, &mut method.draw)),
+            _ => None,
+        }
+    }
+
+    /// Checks the method's own numbers.
+    ///
+    /// # Errors
+    /// Names the first one out of range.
+    pub fn validate(&self, encoder: &EncoderConfig) -> Result<(), RangeError> {
+        match self {
+            Self::SkeletonClr(method) => method.validate(),
+            Self::SkeleMixClr(method) => method.validate(encoder.feature_frames()),
+            Self::Cmcs(method) => method.validate(encoder.streams.len()),
+            Self::AimClr(method) => method.validate(),
+            Self::MsMclr(method) => method.validate(),
+            Self::SkeleMoClr(method) => method.validate(),
+            Self::Transfer(method) => method.validate(),
         }
     }
 }
@@ -155,14 +193,7 @@ impl PretrainConfig {
             &config.schedule.rate,
             "above 0",
         )?;
-        match &config.method {
-            MethodConfig::SkeletonClr(method) => method.validate()?,
-            MethodConfig::SkeleMixClr(method) => method.validate(encoder.feature_frames())?,
-            MethodConfig::Cmcs(method) => method.validate(encoder.streams.len())?,
-            MethodConfig::AimClr(method) => method.validate()?,
-            MethodConfig::MsMclr(method) => method.validate()?,
-            MethodConfig::SkeleMoClr(method) => method.validate()?,
-        }
+        config.method.validate(&encoder)?;
         Ok(config)
     }
 

@@ -55,7 +55,7 @@ pub enum StartError {
         /// The configuration's.
         expected: String,
     },
-    /// The method has not exactly one encoder and its average.
+    /// The method has not exactly one encoder.
     #[error("{method} has no single encoder that could start from a file")]
     Several {
         /// The method.
@@ -89,7 +89,7 @@ impl Start {
         })
     }
 
-    /// Puts the encoder into a method's trained network and its average.
+    /// Puts the encoder into a method's trained network and its average, if it has one.
     pub(super) fn put(
         &self,
         method: &mut dyn Method,
@@ -121,15 +121,15 @@ impl Start {
         }
         let mut state = method.state();
         for (name, values) in &self.encoder {
-            for network in ["online", "target"] {
-                match state.tensors.get_mut(&format!("{network}.encoder.{name}")) {
-                    Some(old) => *old = values.clone(),
-                    None => {
-                        return Err(StartError::Several {
-                            method: config.method.name(),
-                        });
-                    }
-                }
+            let found = ["online", "target"].map(|network| {
+                let old = state.tensors.get_mut(&format!("{network}.encoder.{name}"));
+                old.map(|old| *old = values.clone()).is_some()
+            });
+            // Some methods have no average.
+            if !found[0] {
+                return Err(StartError::Several {
+                    method: config.method.name(),
+                });
             }
         }
         Ok(method.restore(&state)?)

@@ -1,4 +1,5 @@
 mod apart;
+mod transfer;
 
 use super::*;
 use crate::contrast::{Fill, JointChoice, MixSpec};
@@ -134,6 +135,7 @@ fn go_on(
         devices,
         folder,
         start: None,
+        teacher: None,
         resume,
         clock: &|| 1_000.0,
     };
@@ -332,6 +334,7 @@ fn asking_to_save_writes_a_checkpoint_at_that_step() {
         devices: &[device],
         folder: folder.path(),
         start: None,
+        teacher: None,
         resume: false,
         clock: &|| 0.0,
     };

@@ -2,8 +2,9 @@
 //!
 //! Backend-free: a `Device` chosen at run time decides where tensors live. Nothing here reads a data set or
 //! knows a training method. In the order of the data: [`augment`] changes windows, [`encoder`] turns them into
-//! features, [`head`] and [`classifier`] use those; [`ema`] and [`optimizer`] move weights, [`weights`] stores them.
+//! features, [`head`], [`alignment`] and [`classifier`] use those; [`ema`] and [`optimizer`] move weights, [`weights`] stores them.
 
+pub mod alignment;
 pub mod augment;
 pub mod block;
 pub mod bodies;

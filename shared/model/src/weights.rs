@@ -44,8 +44,19 @@ pub struct Provenance {
     pub preprocessing_version: u32,
     /// Digest of the run's configuration.
     pub config_digest: String,
+    /// Which labels this stage has used, in words; empty for none.
+    pub labels: String,
     /// The stage before, for weights that did not start from scratch.
     pub base: Option<Box<Provenance>>,
+}
+
+impl Provenance {
+    /// Which labels any stage has used, the last stage first.
+    pub fn all_labels(&self) -> Vec<&str> {
+        let stages = std::iter::successors(Some(self), |stage| stage.base.as_deref());
+        let used = stages.map(|stage| stage.labels.as_str());
+        used.filter(|labels| !labels.is_empty()).collect()
+    }
 }
 
 /// What stands beside the weights in an encoder file.
@@ -313,6 +324,21 @@ mod tests {
     fn bytes() -> Vec<u8> {
         let (model, description) = example();
         encode(&model.encoder, Some(&model.classifier), &description)
+    }
+
+    #[test]
+    fn labels_of_earlier_stages_are_not_forgotten() {
+        let stage = |labels: &str, base| Provenance {
+            labels: labels.to_string(),
+            base,
+            ..Provenance::default()
+        };
+        let first = stage("class names", None);
+        let last = stage(
+            "5 a class",
+            Some(Box::new(stage("", Some(Box::new(first))))),
+        );
+        assert_eq!(last.all_labels(), ["5 a class", "class names"]);
     }
 
     #[test]

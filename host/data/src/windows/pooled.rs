@@ -20,6 +20,7 @@ pub struct PooledWindows<'a> {
     classes: Vec<String>,
     digests: Vec<String>,
     recordings: Vec<u64>,
+    names: Vec<String>,
 }
 
 /// Sets that cannot be one.
@@ -70,6 +71,7 @@ impl<'a> PooledWindows<'a> {
             classes: Vec::new(),
             digests: Vec::new(),
             recordings: Vec::new(),
+            names: Vec::new(),
             sets: Vec::new(),
         };
         for (number, set) in (1..).zip(sets) {
@@ -112,6 +114,7 @@ impl<'a> PooledWindows<'a> {
         self.presence.extend_from_slice(set.presence());
         self.digests.extend_from_slice(set.digests());
         self.recordings.extend_from_slice(set.recordings());
+        self.names.extend_from_slice(set.names());
         let start = self.parts.last().map_or(0, |part| part.end);
         self.parts.push(start..start + set.len());
         self.sets.push(set);
@@ -150,6 +153,10 @@ impl Windows for PooledWindows<'_> {
 
     fn recordings(&self) -> &[u64] {
         &self.recordings
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
     }
 
     fn parts(&self) -> Vec<Range<usize>> {
@@ -198,6 +205,7 @@ mod tests {
         assert_eq!(pool.owned(1), one.window(1));
         assert_eq!(pool.owned(2), other.window(0));
         assert_eq!(pool.recordings(), [1, 2, 3]);
+        assert_eq!(pool.names(), ["a", "bb", "ccc"]);
         // Nobody and nothing of one set is taken for somebody or something of the other.
         assert_eq!(
             pool.classes().len(),

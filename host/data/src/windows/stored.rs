@@ -3,7 +3,7 @@
 //! What is held is one line of tags a window. Every recording is normalised once when the windows are prepared, so that a bad
 //! one is found before training and not in its third hour.
 
-use super::{WindowError, Windows, fingerprints, floats, window_of};
+use super::{WindowError, Windows, fingerprints, floats, names, window_of};
 use crate::dataset::{Dataset, Recording};
 use rayon::prelude::*;
 use tendon_shared::normalize::NormalizeSpec;
@@ -21,6 +21,7 @@ pub struct StoredWindows<'a> {
     subjects: Vec<u16>,
     digests: Vec<String>,
     recordings: Vec<u64>,
+    names: Vec<String>,
 }
 
 impl<'a> StoredWindows<'a> {
@@ -56,6 +57,7 @@ impl<'a> StoredWindows<'a> {
             subjects: tags(|recording| recording.subject),
             digests: vec![dataset.digest().to_owned()],
             recordings: fingerprints(dataset, indices),
+            names: names(dataset, indices),
         })
     }
 }
@@ -115,6 +117,10 @@ impl Windows for StoredWindows<'_> {
         &self.recordings
     }
 
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
     fn copy(&self, number: usize, out: &mut [f32]) {
         // The same bytes became a window when this was prepared, so they do so again.
         if make(self.dataset, self.indices[number], &self.spec, out).is_err() {
@@ -159,6 +165,7 @@ mod tests {
         assert_eq!(stored.labels(), memory.labels);
         assert_eq!(stored.digests(), memory.digests);
         assert_eq!(stored.recordings(), memory.recordings);
+        assert_eq!(stored.names(), ["d", "a", "c", "b"]);
         set.verify_digest().unwrap();
     }
 

@@ -110,6 +110,7 @@ impl Common {
         let loaded = load(path, &material.device)
             .with_context(|| format!("cannot use the encoder {}", path.display()))?;
         self.guard(&loaded.description.seen, material, notes)?;
+        notes.extend(guard::labels_note(&loaded.description.provenance));
         Ok(loaded)
     }
 

@@ -230,6 +230,7 @@ impl Task<'_> {
             config_digest: self
                 .identity("classifier", choice.epochs)
                 .unwrap_or_default(),
+            labels: "100 % of the training windows".to_owned(),
             base: self.start.provenance.clone().map(Box::new),
             ..Provenance::default()
         };

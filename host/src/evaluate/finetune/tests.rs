@@ -44,6 +44,7 @@ fn windows(count: usize) -> WindowSet {
         classes: vec!["up".into(), "aside".into()],
         digests: vec!["0".into()],
         recordings: Vec::new(),
+        names: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::contrast::Threshold;
 use crate::evaluate::labels::Amount;
 use crate::method::SkeletonClrConfig;
-use crate::method::range::{RangeError, check};
+use crate::method::range::{RangeError, check, check_labels};
 
 /// Constants of SkeleMoCLR's second stage. In `base`, `query` is the strong view and `key` the weak one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,16 +66,7 @@ impl SkeleMoClrConfig {
     /// Names the first one out of range.
     pub fn validate(&self) -> Result<(), RangeError> {
         self.base.validate()?;
-        let amount = match self.labels {
-            Amount::PerClass(count) => count >= 1,
-            Amount::Share(share) => share > 0.0 && share <= 1.0,
-        };
-        check(
-            amount,
-            "method.labels",
-            &self.labels,
-            "at least 1 a class, or a share above 0 and up to 1",
-        )?;
+        check_labels(&self.labels)?;
         let labelled = self.labelled;
         check(labelled >= 1, "method.labelled", &labelled, "at least 1")?;
         let probability =

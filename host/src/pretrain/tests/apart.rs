@@ -105,6 +105,7 @@ fn second_stage(
         devices: &[Device::flex()],
         folder,
         start,
+        teacher: None,
         resume,
         clock: &|| 1_000.0,
     };
