@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod log;
 pub mod monitor;
+pub mod partners;
 pub mod schedule;
 pub mod start;
 pub mod teacher;
@@ -27,6 +28,7 @@ use checkpoint::{CheckpointError, Position};
 use config::{MethodConfig, PretrainConfig};
 use log::Log;
 use monitor::Monitor;
+use partners::{Partners, PartnersConfig, Quality};
 use start::{Start, StartError};
 use teacher::{Teacher, TeacherError};
 use tensorboard::Events;
@@ -139,6 +141,12 @@ pub enum PretrainError {
         /// The method.
         method: &'static str,
     },
+    /// The method compares windows with themselves only.
+    #[error("{method} takes no partners: remove [partners] from the configuration")]
+    NoPartners {
+        /// The method.
+        method: &'static str,
+    },
     /// There is nothing to resume.
     #[error("{path} is not there: nothing to resume, run without --resume")]
     NothingToResume {
@@ -210,7 +218,7 @@ pub fn pretrain(
     let chosen = labelled(run)?;
     let mut method = method(run, chosen.lessons.as_ref(), device)?;
     let mut collapse = CollapseWatch::default();
-    let mut position = restore(run, method.as_mut(), &mut collapse)?;
+    let (mut position, partners) = restore(run, method.as_mut(), &mut collapse)?;
     share(method.as_mut(), run)?;
     let mut files = Files::open(run, run.resume.then_some(position.step))?;
     let monitor = Monitor::new(config.monitor, windows);
@@ -219,6 +227,19 @@ pub fn pretrain(
         batches = batches.labelled(labelled.clone());
     }
     let draws = method.draws();
+    if let Some(partners) = partners {
+        batches.pair(partners);
+    }
+    let views = || draws.iter().flat_map(|draw| &draw.views);
+    if config.partners.is_some() && !views().any(|view| view.partner) {
+        let method = config.method.name();
+        return Err(PretrainError::NoPartners { method });
+    }
+    // Partners are looked for before the first step of an epoch.
+    let search = |step: u64| {
+        let every = |config: PartnersConfig| step.is_multiple_of(config.epochs * per_epoch);
+        config.partners.filter(|config| every(*config))
+    };
 
     let mut wish = watch(Progress::Started {
         step: position.step,
@@ -229,26 +250,31 @@ pub fn pretrain(
             wish = wish.max(watch(Progress::Monitor { step: 0, top1 }));
         }
         files.snapshot(run, method.as_ref(), 0)?;
-        files.checkpoint(&position, method.as_ref(), &collapse)?;
+        files.checkpoint(&position, method.as_ref(), &collapse, None)?;
     }
     let moment = |step| Moment {
         seed: config.seed,
         epoch: step / per_epoch,
         step,
     };
-    let mut prepare = |step| batches.prepare(&draws, &moment(step), step % per_epoch);
+    let prepare =
+        |batches: &mut Batches<'_>, step| batches.prepare(&draws, &moment(step), step % per_epoch);
     let mut ahead = None;
     while position.step < steps && wish == Wish::Continue {
         let step = position.step;
+        if let Some(partners) = search(step) {
+            batches.pair(files.partners(run, partners, method.as_ref(), step)?);
+        }
         let rate = config.schedule.at(step, per_epoch, config.epochs);
         let prepared = match ahead.take() {
             Some(prepared) => prepared,
-            None => prepare(step)?,
+            None => prepare(&mut batches, step)?,
         };
         let drawn: Vec<Drawn> = prepared.into_iter().map(|draw| draw.onto(device)).collect();
-        // The next step's windows are augmented while this step runs.
+        // The next step's windows are augmented while this step runs, unless this step decides which they are.
+        let known = step + 1 < steps && search(step + 1).is_none();
         let (figures, next) = std::thread::scope(|scope| {
-            let next = (step + 1 < steps).then(|| scope.spawn(|| prepare(step + 1)));
+            let next = known.then(|| scope.spawn(|| prepare(&mut batches, step + 1)));
             let figures = train(method.as_mut(), &drawn, &moment(step), rate, &mut collapse);
             let next = next.map(|next| match next.join() {
                 Ok(next) => next,
@@ -286,7 +312,7 @@ pub fn pretrain(
         }
         let due = position.step.is_multiple_of(config.checkpoint_steps) || position.step == steps;
         if due || wish == Wish::Save {
-            files.checkpoint(&position, method.as_ref(), &collapse)?;
+            files.checkpoint(&position, method.as_ref(), &collapse, batches.partners())?;
         }
     }
     let complete = position.step == steps && wish != Wish::Abandon;
@@ -446,12 +472,12 @@ fn share(method: &mut dyn Method, run: &Run<'_>) -> Result<(), PretrainError> {
     Ok(())
 }
 
-/// Puts the folder's checkpoint into the method, if the run resumes.
+/// Puts the folder's checkpoint into the method, if the run resumes; where it stands, and the partners of then.
 fn restore(
     run: &Run<'_>,
     method: &mut dyn Method,
     collapse: &mut CollapseWatch,
-) -> Result<Position, PretrainError> {
+) -> Result<(Position, Option<Partners>), PretrainError> {
     let path = run.folder.join(CHECKPOINT);
     let base = run.start.map_or("", |start| &start.digest);
     let teacher = run.teacher.map_or("", |teacher| &teacher.digest);
@@ -464,7 +490,11 @@ fn restore(
         (true, Ok(Some((position, state)))) => {
             method.restore(&state)?;
             collapse.restore(state.number("collapse.low")?);
-            Ok(position)
+            let (config, windows) = (run.config.partners, run.windows.len());
+            // At the very start nobody has looked for any yet.
+            let config = config.filter(|_| position.step > 0);
+            let partners = config.map(|config| Partners::restore(config, windows, &state));
+            Ok((position, partners.transpose()?))
         }
         (true, Ok(None)) => Err(PretrainError::NothingToResume { path }),
         (true, Err(error)) => Err(error.into()),
@@ -472,7 +502,7 @@ fn restore(
             if let Some(base) = run.start {
                 base.put(method, run.config)?;
             }
-            Ok(start)
+            Ok((start, None))
         }
         (false, _) => Err(PretrainError::Occupied { path }),
     }
@@ -559,6 +589,30 @@ impl Files {
         Ok(first)
     }
 
+    /// Looks for partners with the first network and logs how good they are.
+    fn partners(
+        &mut self,
+        run: &Run<'_>,
+        config: PartnersConfig,
+        method: &dyn Method,
+        step: u64,
+    ) -> Result<Partners, PretrainError> {
+        let networks = method.networks();
+        let network = &networks[0];
+        let mut shape = run.config.encoder(run.windows.topology());
+        shape.streams.clone_from(&network.streams);
+        let encoder = network.encoder.valid();
+        let found = Partners::find(config, &encoder, &shape, run.windows, &run.devices[0])?;
+        let Quality {
+            coverage,
+            precision,
+        } = found.quality(run.windows.labels());
+        let figures = [("coverage", coverage), ("precision", precision)];
+        // They are the next step's: a run that resumes here looks again and writes this line again.
+        self.figures(run, step + 1, "partners", &figures)?;
+        Ok(found)
+    }
+
     /// Keeps the encoders of this step, if the configuration asks for a curve.
     fn snapshot(&self, run: &Run<'_>, method: &dyn Method, step: u64) -> Result<(), PretrainError> {
         if run.config.snapshot_epochs > 0 {
@@ -572,8 +626,12 @@ impl Files {
         position: &Position,
         method: &dyn Method,
         collapse: &CollapseWatch,
+        partners: Option<&Partners>,
     ) -> Result<(), PretrainError> {
         let mut state = method.state();
+        if let Some(partners) = partners {
+            partners.store(&mut state);
+        }
         state
             .numbers
             .insert("collapse.low".to_string(), collapse.state());

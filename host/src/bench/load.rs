@@ -90,6 +90,7 @@ impl Work for Load<'_> {
         let view = ViewSpec {
             recipe: Recipe::normal(),
             inputs: vec![self.spec.streams.clone()],
+            partner: false,
         };
         let draws = [Draw {
             pool: Pool::Unlabelled,

@@ -7,6 +7,7 @@ mod compare;
 mod control;
 mod demo;
 mod deploy;
+mod embed;
 mod eval;
 mod export;
 mod import;
@@ -37,6 +38,7 @@ enum Command {
     Compare(compare::Args),
     Control(control::Args),
     Deploy(deploy::Args),
+    Embed(embed::Args),
     Eval(Box<eval::Args>),
     Export(export::Args),
     Import(Box<import::Args>),
@@ -60,6 +62,7 @@ impl Tendon {
             Command::Compare(args) => compare::run(&args),
             Command::Control(args) => control::run(args),
             Command::Deploy(args) => deploy::run(args),
+            Command::Embed(args) => embed::run(&args),
             Command::Eval(args) => eval::run(*args),
             Command::Export(args) => export::run(&args),
             Command::Import(args) => import::run(*args),

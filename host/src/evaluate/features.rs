@@ -128,7 +128,7 @@ pub fn embed(
     mut watch: impl FnMut(usize),
 ) -> Result<Features, EvaluateError> {
     let topology = config.topology.topology();
-    let width = pooling.len(config.dim, topology);
+    let width = pooling.len(config);
     let mut values = Vec::with_capacity(windows.len() * width);
     let all: Vec<usize> = (0..windows.len()).collect();
     for indices in all.chunks(BATCH) {

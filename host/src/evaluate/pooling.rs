@@ -5,10 +5,11 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use tendon_model::encoder::EncoderConfig;
 use tendon_shared::topology::Topology;
 
 /// How a map becomes a vector.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
     /// The mean over joints and frames: `dim` features.
@@ -16,15 +17,22 @@ pub enum Pooling {
     Mean,
     /// For torso, arms and legs the mean over their joints, of which mean and spread over the frames: `10 * dim` features.
     Parts,
+    /// For every joint mean and spread over the frames: `2 * joint * dim` features.
+    Joints,
+    /// Nothing is pooled: `joint * frame * dim` features, in this order.
+    Map,
 }
 
 impl Pooling {
-    /// Features of one window of an encoder with `dim` channels.
+    /// Features of one window.
     #[must_use]
-    pub fn len(self, dim: usize, topology: &Topology) -> usize {
+    pub fn len(self, config: &EncoderConfig) -> usize {
+        let (dim, topology) = (config.dim, config.topology.topology());
         match self {
             Self::Mean => dim,
             Self::Parts => 2 * topology.parts.len() * dim,
+            Self::Joints => 2 * topology.joint_count() * dim,
+            Self::Map => topology.joint_count() * config.feature_frames() * dim,
         }
     }
 
@@ -34,9 +42,14 @@ impl Pooling {
     /// `[body, joint, frame, dim] -> [body, feature]`
     #[must_use]
     pub fn apply(self, map: Tensor<4>, topology: &Topology) -> Tensor<2> {
-        let [body, _, frame, dim] = map.dims();
+        let [body, joint, frame, dim] = map.dims();
         match self {
             Self::Mean => tendon_model::encoder::pool(map),
+            Self::Joints => {
+                let (mean, spread) = over_frames(map);
+                Tensor::cat(vec![mean, spread], 2).reshape([body, 2 * joint * dim])
+            }
+            Self::Map => map.reshape([body, joint * frame * dim]),
             Self::Parts => {
                 let mut features = Vec::new();
                 for part in &topology.parts {
@@ -44,15 +57,8 @@ impl Pooling {
                         let joint = usize::from(joint);
                         map.clone().narrow(1, joint, 1)
                     });
-                    let part = Tensor::cat(joints.collect(), 1)
-                        .mean_dim(1)
-                        .reshape([body, frame, dim]);
-                    let mean = part.clone().mean_dim(1);
-                    let spread = (part - mean.clone())
-                        .powi_scalar(2)
-                        .mean_dim(1)
-                        .add_scalar(1e-8)
-                        .sqrt();
+                    let part = Tensor::cat(joints.collect(), 1).mean_dim(1);
+                    let (mean, spread) = over_frames(part);
                     features.push(mean.reshape([body, dim]));
                     features.push(spread.reshape([body, dim]));
                 }
@@ -60,6 +66,22 @@ impl Pooling {
             }
         }
     }
+}
+
+/// Mean and standard deviation over the frames.
+///
+/// # Shapes
+/// `[body, joint, frame, dim] -> [body, joint, dim]`, twice
+fn over_frames(map: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
+    let [body, joint, _, dim] = map.dims();
+    let mean = map.clone().mean_dim(2);
+    let spread = (map - mean.clone())
+        .powi_scalar(2)
+        .mean_dim(2)
+        .add_scalar(1e-8)
+        .sqrt();
+    let flat = |tensor: Tensor<4>| tensor.reshape([body, joint, dim]);
+    (flat(mean), flat(spread))
 }
 
 #[cfg(test)]
@@ -83,11 +105,15 @@ mod tests {
     #[test]
     fn the_mean_sees_neither_limb_nor_motion_and_parts_see_both() {
         let topology = TopologyId::Kinect20.topology();
+        let config = EncoderConfig {
+            dim: 1,
+            ..EncoderConfig::small(TopologyId::Kinect20, 12, 1)
+        };
         let pooled = values(Pooling::Mean.apply(map(3), topology));
-        assert_eq!(pooled.len(), Pooling::Mean.len(1, topology));
+        assert_eq!(pooled.len(), Pooling::Mean.len(&config));
         assert!((pooled[0] - 9.5).abs() < 1e-5);
         let pooled = values(Pooling::Parts.apply(map(3), topology));
-        assert_eq!(pooled.len(), Pooling::Parts.len(1, topology));
+        assert_eq!(pooled.len(), Pooling::Parts.len(&config));
         for (part, pair) in topology.parts.iter().zip(pooled.chunks(2)) {
             let sum: f32 = part.joints.iter().map(|joint| f32::from(*joint)).sum();
             let own = sum / part.joints.len() as f32;

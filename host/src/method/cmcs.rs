@@ -134,14 +134,15 @@ fn lowest_spread(pairs: &[Pair]) -> f64 {
 
 impl Method for Cmcs {
     fn draws(&self) -> Vec<Draw> {
-        let view = |recipe: &Recipe| ViewSpec {
+        let view = |(number, recipe): (usize, &Recipe)| ViewSpec {
             recipe: recipe.clone(),
             inputs: self.inputs.clone(),
+            partner: number == 1,
         };
         vec![Draw {
             pool: Pool::Unlabelled,
             count: self.batch,
-            views: self.config.views.iter().map(view).collect(),
+            views: self.config.views.iter().enumerate().map(view).collect(),
         }]
     }
 

@@ -102,16 +102,17 @@ impl Normalized for Branch {
     }
 }
 
-/// One draw of unlabelled windows in one view a recipe.
+/// One draw of unlabelled windows in one view a recipe. The second view is the key's: partners may stand in there.
 pub(super) fn draws(encoder: &EncoderConfig, batch: usize, recipes: &[&Recipe]) -> Vec<Draw> {
-    let view = |recipe: &&Recipe| ViewSpec {
+    let view = |(number, recipe): (usize, &&Recipe)| ViewSpec {
         recipe: (*recipe).clone(),
         inputs: vec![encoder.streams.clone()],
+        partner: number == 1,
     };
     vec![Draw {
         pool: Pool::Unlabelled,
         count: batch,
-        views: recipes.iter().map(view).collect(),
+        views: recipes.iter().enumerate().map(view).collect(),
     }]
 }
 

@@ -71,6 +71,8 @@ pub struct ViewSpec {
     pub recipe: Recipe,
     /// Stacked streams, one list for each input wanted: the view is made once, the streams are derived from it.
     pub inputs: Vec<Vec<Stream>>,
+    /// A partner may stand in for the window, if the run has any ([`crate::pretrain::partners`]).
+    pub partner: bool,
 }
 
 /// Windows that one step needs.

@@ -202,6 +202,8 @@ impl Method for SkeleMoClr {
         let view = |recipe: &Recipe| ViewSpec {
             recipe: recipe.clone(),
             inputs: vec![self.encoder.streams.clone()],
+            // The teacher labels the very window that the student sees.
+            partner: false,
         };
         let draw = |pool, count, views: [&Recipe; 2]| Draw {
             pool,

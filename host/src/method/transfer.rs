@@ -141,6 +141,7 @@ impl Method for Transfer {
             views: vec![ViewSpec {
                 recipe: self.config.view.clone(),
                 inputs: vec![self.encoder.streams.clone()],
+                partner: false,
             }],
         }]
     }

@@ -10,6 +10,7 @@ use tendon_model::augment::random::generator;
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::{StreamLengthError, stack};
 
+use super::partners::Partners;
 use crate::method::{Draw, Drawn, Moment, Pool, ViewSpec};
 
 /// Coordinates of a joint.
@@ -49,6 +50,8 @@ pub struct Batches<'a> {
     order: Option<(u64, Vec<usize>)>,
     /// Windows whose labels may be used.
     labelled: Vec<usize>,
+    /// Who may stand in for whom.
+    partners: Option<Partners>,
 }
 
 /// What is added to the number of a labelled draw's views, so that they are not those of unlabelled draws.
@@ -68,7 +71,19 @@ impl<'a> Batches<'a> {
             seed,
             order: None,
             labelled: (0..windows.len()).collect(),
+            partners: None,
         }
+    }
+
+    /// Lets these partners stand in from now on.
+    pub fn pair(&mut self, partners: Partners) {
+        self.partners = Some(partners);
+    }
+
+    /// Who stands in at present.
+    #[must_use]
+    pub fn partners(&self) -> Option<&Partners> {
+        self.partners.as_ref()
     }
 
     /// Takes labelled draws from these windows only.
@@ -157,7 +172,13 @@ impl<'a> Batches<'a> {
         let augmented: Vec<Vec<f32>> = picked
             .par_iter()
             .map(|picked| {
-                let mut data = self.windows.owned(picked.index);
+                let source = match &self.partners {
+                    Some(partners) if spec.partner => {
+                        partners.stand_in(picked.index, self.seed, picked.round, number)
+                    }
+                    _ => picked.index,
+                };
+                let mut data = self.windows.owned(source);
                 let mut noise = generator(self.seed, picked.round, picked.index as u64, number);
                 let mut view = View {
                     data: &mut data,
@@ -283,6 +304,7 @@ pub(super) mod tests {
         let view = ViewSpec {
             recipe: Recipe::normal(),
             inputs: vec![vec![Stream::Joint, Stream::Motion]],
+            partner: false,
         };
         let draws = [Draw {
             pool: Pool::Unlabelled,
@@ -343,6 +365,7 @@ pub(super) mod tests {
             views: vec![ViewSpec {
                 recipe: Recipe::normal(),
                 inputs: vec![vec![Stream::Joint]],
+                partner: false,
             }],
         };
         let mut all = Vec::new();

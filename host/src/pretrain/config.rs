@@ -9,6 +9,7 @@ use tendon_shared::normalize::{Mode, NormalizeSpec};
 use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
 
+use super::partners::PartnersConfig;
 use super::schedule::Schedule;
 use crate::evaluate::labels::Amount;
 use crate::method::{
@@ -40,6 +41,9 @@ pub struct PretrainConfig {
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
     pub schedule: Schedule,
+    /// Views of other persons' windows; nothing takes both views of the same window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partners: Option<PartnersConfig>,
     /// The nearest-neighbour monitor.
     pub monitor: MonitorConfig,
 }
@@ -193,6 +197,9 @@ impl PretrainConfig {
             &config.schedule.rate,
             "above 0",
         )?;
+        if let Some(partners) = config.partners {
+            partners.validate()?;
+        }
         config.method.validate(&encoder)?;
         Ok(config)
     }

@@ -3,9 +3,11 @@ mod transfer;
 
 use super::*;
 use crate::contrast::{Fill, JointChoice, MixSpec};
+use crate::evaluate::pooling::Pooling;
 use crate::method::{AimClrConfig, MsMclrConfig, SkeleMixClrConfig, SkeletonClrConfig};
 use crate::pretrain::batch::tests::windows;
 use crate::pretrain::config::{EncoderSection, MonitorConfig, WindowConfig};
+use crate::pretrain::partners::PartnersConfig;
 use crate::pretrain::schedule::{Schedule, Shape};
 use tendon_model::augment::Recipe;
 use tendon_model::ema::TargetNorm;
@@ -45,6 +47,7 @@ fn config() -> PretrainConfig {
             warmup_epochs: 1.0,
             shape: Shape::Cosine,
         },
+        partners: None,
         monitor: MonitorConfig {
             epochs: 2,
             subjects: 1,
@@ -216,6 +219,36 @@ fn every_method_killed_and_resumed_ends_with_the_same_bytes_on_one_and_on_two_de
                 assert!(!logged(straight.path(), figure).is_empty(), "{figure}");
             }
         }
+    }
+}
+
+#[test]
+fn a_run_with_partners_killed_at_any_step_and_resumed_ends_with_the_same_bytes() {
+    let partners = PartnersConfig {
+        probability: 0.7,
+        nearest: 3,
+        across_persons: true,
+        pooling: Pooling::Joints,
+        epochs: 2,
+    };
+    let config = PretrainConfig {
+        partners: Some(partners),
+        ..config()
+    };
+    let straight = tempfile::tempdir().unwrap();
+    go(straight.path(), &config, false, None).unwrap();
+    // Looked for at the start and after two of four epochs.
+    assert_eq!(logged(straight.path(), "precision").len(), 2);
+    let alone = tempfile::tempdir().unwrap();
+    go(alone.path(), &self::config(), false, None).unwrap();
+    assert_ne!(bytes(straight.path()), bytes(alone.path()));
+    for kill in 1..=16 {
+        let folder = tempfile::tempdir().unwrap();
+        go(folder.path(), &config, false, Some(kill)).unwrap();
+        go(folder.path(), &config, true, None).unwrap();
+        let after = format!("killed after step {kill}");
+        assert_eq!(bytes(folder.path()), bytes(straight.path()), "{after}");
+        assert_eq!(log(folder.path()), log(straight.path()), "{after}");
     }
 }
 

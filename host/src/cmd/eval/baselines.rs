@@ -1,6 +1,7 @@
 //! `tendon eval baselines`: what recognises actions without a trained encoder, to see whether learning pays.
 
-use super::common::{Common, Material, NOTE, Windows, bar, found};
+use super::common::{Common, Material, NOTE, Windows, found};
+use crate::cmd::output::bar;
 use serde::{Deserialize, Serialize};
 use tendon_host::evaluate::baselines::Plain;
 use tendon_host::evaluate::knn::{KnnConfig, knn};

@@ -1,9 +1,9 @@
 //! What all protocols share: the set, its split, the windows, the encoder's file, the closing table.
 #![allow(clippy::print_stdout, reason = "commands print")]
 
+use crate::cmd::output::bar;
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -270,15 +270,6 @@ pub(super) fn found(
         one("held-out persons", false, validation),
         one("test", true, test),
     ]
-}
-
-/// A progress bar with an estimate of the time left.
-pub(super) fn bar(length: u64, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {prefix}, {eta} left {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length)
-        .with_style(style)
-        .with_prefix(what.to_owned())
 }
 
 /// The last quarter of the training subjects, at least one, at most all but one.

@@ -1,7 +1,8 @@
 //! `tendon eval finetune`: supervised training of an encoder, pretrained or from scratch, to a classifier.
 
-use super::common::{Common, Material, bar, found};
+use super::common::{Common, Material, found};
 use super::start::Start;
+use crate::cmd::output::bar;
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};

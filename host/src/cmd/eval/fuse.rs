@@ -1,6 +1,7 @@
 //! `tendon eval fuse`: several streams, one answer.
 
-use super::common::{Common, bar, found};
+use super::common::{Common, found};
+use crate::cmd::output::bar;
 use anyhow::ensure;
 use std::path::PathBuf;
 use tendon_host::evaluate::fusion::{Voice, choose, fuse};

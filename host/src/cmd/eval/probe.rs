@@ -1,6 +1,7 @@
 //! `tendon eval probe`: a linear classifier on an encoder that does not change.
 
-use super::common::{Common, NOTE, bar, found};
+use super::common::{Common, NOTE, found};
+use crate::cmd::output::bar;
 use std::path::PathBuf;
 use tendon_host::evaluate::outcome::Curve;
 use tendon_host::evaluate::probe::{Probe, ProbeConfig, ProbeEpoch};

@@ -1,8 +1,9 @@
 //! `tendon eval semi`: few labels, drawn several times.
 
-use super::common::{Common, Material, Windows, bar};
+use super::common::{Common, Material, Windows};
 use super::finetune;
 use super::start::Start;
+use crate::cmd::output::bar;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -15,6 +15,7 @@ pub mod random;
 mod reverse;
 mod rotation;
 mod shear;
+mod warp;
 
 use rand::{Rng, RngExt as _};
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,13 @@ pub enum Operation {
     TemporalCrop {
         /// The window is mirrored by `frames / ratio` frames at each end.
         ratio: u32,
+    },
+    /// Lets time run faster in some stretches and slower in others; start and end stay.
+    TimeWarp {
+        /// Stretches of the window.
+        pieces: u32,
+        /// Largest relative change of a stretch's duration before all are scaled to fill the window, 0..1.
+        amount: f32,
     },
     /// Mixes the axes by a random shear.
     Shear {
@@ -134,6 +142,7 @@ impl Operation {
     pub fn apply(&self, view: &mut View<'_>, topology: &Topology, rng: &mut impl Rng) {
         match *self {
             Self::TemporalCrop { ratio } => crop::temporal_crop(view, ratio, rng),
+            Self::TimeWarp { pieces, amount } => warp::time_warp(view, pieces, amount, rng),
             Self::Shear { amplitude } => shear::shear(view, amplitude, rng),
             Self::Flip => flip::flip(view, topology),
             Self::Rotation { large, small } => rotation::rotation(view, large, small, rng),
