@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod config;
+pub mod layers;
 pub mod log;
 pub mod monitor;
 pub mod partners;

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::WindowSet;
-use tendon_host::compare::job::Places;
+use tendon_host::compare::job::{Labels, Places};
 use tendon_host::compare::map::map;
 use tendon_host::compare::page::{EncoderMap, page};
 use tendon_host::compare::plan::SetPlan;
@@ -49,6 +49,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         sets: &args.sets,
         out: &args.out,
     };
+    // A mistake in a configuration is told now and not after hours of other runs.
+    for encoder in &plan.encoders {
+        let config = encoder.configuration(places.plan);
+        config.with_context(|| format!("cannot use {}", args.plan.display()))?;
+    }
     let jobs = jobs(&plan, places);
     // Found now: the file may be replaced by a newer one before the last job.
     let program = std::env::current_exe().context("cannot find this program")?;
@@ -183,6 +188,8 @@ fn write(
     let first: Vec<&Job> = jobs
         .iter()
         .filter(|job| job.kind == Kind::Pretrain && job.seed == plan.seeds[0])
+        // One line and one map an encoder: the first draw of the first amount.
+        .filter(|job| job.labels == Labels::first(plan, &job.encoder))
         .filter(|job| done.folders.contains(&job.folder))
         .collect();
     let curves: Vec<_> = first.iter().filter_map(|job| curve(job)).collect();
@@ -210,8 +217,7 @@ fn curve(job: &Job) -> Option<(String, Vec<(f64, f64)>)> {
             Some((line.get("step")?.as_f64()?, top1))
         })
         .collect();
-    let on = job.folder.parent()?.parent()?.file_name()?;
-    let name = format!("{}, {}", job.encoder, on.to_string_lossy());
+    let name = format!("{}, {}", job.encoder, job.on);
     // A single look is no curve.
     (points.len() > 1).then_some((name, points))
 }

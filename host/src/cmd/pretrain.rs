@@ -11,8 +11,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::{PooledWindows, StoredWindows, WindowSet, Windows};
-use tendon_host::evaluate::labels::Amount;
 use tendon_host::pretrain::config::PretrainConfig;
+use tendon_host::pretrain::layers::{Layer, Layers};
 use tendon_host::pretrain::start::Start;
 use tendon_host::pretrain::teacher::Teacher;
 use tendon_host::pretrain::{Progress, Run, Wish, pretrain};
@@ -46,6 +46,15 @@ pub(crate) struct Args {
     /// for methods that use labels (skelemoclr, transfer).
     #[arg(long)]
     labelled: Option<String>,
+    /// Use what the configuration says under `[for.NAME]`; without this, what it says for the split, if that has such a name.
+    #[arg(long = "for", value_name = "NAME")]
+    whom: Option<String>,
+    /// Change one value of the configuration, such as method.temperature=0.2; dots stand between names of tables.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Leave one key or table of the configuration out, such as method.attention.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
     /// Which windows these are, instead of the configuration's number: another number draws others.
     #[arg(long)]
     draw: Option<u64>,
@@ -74,8 +83,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&args.config)
         .with_context(|| format!("cannot read {}", args.config.display()))?;
-    let mut config = PretrainConfig::parse(&text)
-        .with_context(|| format!("cannot use {}", args.config.display()))?;
+    let mut config =
+        configure(args, &text).with_context(|| format!("cannot use {}", args.config.display()))?;
     config.seed = args.seed.unwrap_or(config.seed);
     config.epochs = args.epochs.unwrap_or(config.epochs);
     label(args, &mut config)?;
@@ -195,6 +204,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The configuration, as the command line changes it.
+fn configure(args: &Args, text: &str) -> anyhow::Result<PretrainConfig> {
+    let layers = Layers::parse(text)?;
+    let own = match args.split.as_slice() {
+        [split] => layers.names().find(|name| name == split),
+        _ => None,
+    };
+    let whom = args.whom.as_deref().or(own);
+    if let Some(name) = whom {
+        print(&format!("with what the configuration says for {name}"))?;
+    }
+    Ok(layers.config(whom, &Layer::parse(&args.set, &args.unset)?)?)
+}
+
 /// Puts the command line's labels into the configuration, whose digest then tells runs apart.
 fn label(args: &Args, config: &mut PretrainConfig) -> anyhow::Result<()> {
     if args.labelled.is_none() && args.draw.is_none() {
@@ -206,11 +229,7 @@ fn label(args: &Args, config: &mut PretrainConfig) -> anyhow::Result<()> {
     };
     *draw = args.draw.unwrap_or(*draw);
     if let Some(text) = &args.labelled {
-        let wrong = || format!("--labelled {text}: a number such as 5, or a share such as 10%");
-        *labels = match text.strip_suffix('%') {
-            Some(percent) => Amount::Share(percent.parse::<f64>().with_context(wrong)? / 100.0),
-            None => Amount::PerClass(text.parse().with_context(wrong)?),
-        };
+        *labels = text.parse().context("--labelled")?;
     }
     // Any topology will do to check the method's numbers.
     let encoder = config.encoder(TopologyId::Kinect20);

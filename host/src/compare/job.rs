@@ -1,6 +1,6 @@
 //! One command of a comparison, and the record that it is done.
 
-use super::plan::{EncoderPlan, Plan, ProtocolKind, SetPlan};
+use super::plan::{Amount, EncoderPlan, Plan, ProtocolKind, SetPlan};
 use crate::usage::Usage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -56,6 +56,41 @@ pub enum Kind {
     },
 }
 
+/// Labels that a pretraining may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// As the plan has it.
+    pub amount: Amount,
+    /// Which windows have them.
+    pub draw: u64,
+}
+
+impl Labels {
+    /// All that an encoder of a plan is pretrained with; nothing once if the plan does not say.
+    fn all(encoder: &EncoderPlan) -> Vec<Option<Self>> {
+        let draws = |amount: &Amount| {
+            let amount = amount.clone();
+            (0..encoder.draws).map(move |draw| {
+                Some(Self {
+                    amount: amount.clone(),
+                    draw,
+                })
+            })
+        };
+        match encoder.labelled.as_slice() {
+            [] => vec![None],
+            amounts => amounts.iter().flat_map(draws).collect(),
+        }
+    }
+
+    /// The first that an encoder of a plan is pretrained with.
+    #[must_use]
+    pub fn first(plan: &Plan, encoder: &str) -> Option<Self> {
+        let known = plan.encoders.iter().find(|one| one.name == encoder)?;
+        Self::all(known).into_iter().next().flatten()
+    }
+}
+
 /// One command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -63,6 +98,10 @@ pub struct Job {
     pub kind: Kind,
     /// The encoder's name.
     pub encoder: String,
+    /// The sets that it learns from.
+    pub on: String,
+    /// The labels that it learns from, if the plan says which.
+    pub labels: Option<Labels>,
     /// The seed.
     pub seed: u64,
     /// Its folder.
@@ -104,10 +143,12 @@ pub fn jobs(plan: &Plan, places: Places<'_>) -> Vec<Job> {
                 names => vec![names.iter().filter_map(|name| plan.set(name)).collect()],
             };
             for sets in alone {
-                let made = pretrain(plan, places, encoder, seed, &sets);
-                let judged = judge(plan, places, encoder, &made, &sets);
-                jobs.push(made);
-                jobs.extend(judged);
+                for labels in Labels::all(encoder) {
+                    let made = pretrain(plan, places, encoder, seed, (&sets, labels));
+                    let judged = judge(plan, places, encoder, &made, &sets);
+                    jobs.push(made);
+                    jobs.extend(judged);
+                }
             }
         }
     }
@@ -119,15 +160,24 @@ fn pretrain(
     places: Places<'_>,
     encoder: &EncoderPlan,
     seed: u64,
-    sets: &[&SetPlan],
+    (sets, labels): (&[&SetPlan], Option<Labels>),
 ) -> Job {
     let together: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
-    let folder = places
-        .out
-        .join(&encoder.name)
-        .join(together.join("+"))
-        .join(format!("seed-{seed}"))
-        .join("pretrain");
+    let on = together.join("+");
+    let runs = |name: &str| places.out.join(name).join(&on).join(format!("seed-{seed}"));
+    let folder = match &labels {
+        Some(Labels { amount, draw }) => {
+            let labels = amount.title().replace([' ', '%'], "");
+            let kind = if amount.0.contains('%') {
+                "percent"
+            } else {
+                ""
+            };
+            runs(&encoder.name).join(format!("labels-{labels}{kind}-{draw}"))
+        }
+        None => runs(&encoder.name),
+    };
+    let folder = folder.join("pretrain");
     let config = places.plan.join(&encoder.config);
     let mut arguments: Vec<OsString> = vec!["pretrain".into(), "--config".into(), (&config).into()];
     let mut inputs = vec![config];
@@ -141,10 +191,37 @@ fn pretrain(
     if let Some(epochs) = encoder.epochs.or(plan.epochs) {
         arguments.extend(["--epochs".into(), epochs.to_string().into()]);
     }
+    for text in encoder.changes().texts() {
+        arguments.extend(["--set".into(), text.into()]);
+    }
+    for key in &encoder.unset {
+        arguments.extend(["--unset".into(), key.into()]);
+    }
+    let before = encoder.from.as_ref();
+    let before = before.map(|from| plan.weights(from, &runs(from).join("pretrain")));
+    let teacher = encoder.teacher.as_ref().map(|file| places.sets.join(file));
+    for (flag, path) in [
+        (
+            "--encoder",
+            before.and_then(|files| files.into_iter().next()),
+        ),
+        ("--teacher-embeddings", teacher),
+    ] {
+        if let Some(path) = path {
+            arguments.extend([flag.into(), (&path).into()]);
+            inputs.push(path);
+        }
+    }
+    if let Some(Labels { amount, draw }) = &labels {
+        arguments.extend(["--labelled".into(), (&amount.0).into()]);
+        arguments.extend(["--draw".into(), draw.to_string().into()]);
+    }
     arguments.extend(["--out".into(), (&folder).into()]);
     Job {
         kind: Kind::Pretrain,
         encoder: encoder.name.clone(),
+        on,
+        labels,
         seed,
         folder,
         arguments,
@@ -162,6 +239,10 @@ fn judge(
     let networks = encoder.weights(&made.folder);
     let mut jobs = Vec::new();
     for protocol in &plan.protocols {
+        // What has a classifier of its own is judged by it, and nothing else is.
+        if (protocol.kind == ProtocolKind::Classifier) != made.labels.is_some() {
+            continue;
+        }
         let judged = match protocol.kind {
             ProtocolKind::Fuse if networks.len() < 2 => continue,
             ProtocolKind::Fuse => networks.as_slice(),
@@ -176,8 +257,12 @@ fn judge(
                 .with_file_name(format!("{}-{}", protocol.name, set.name));
             let data = places.sets.join(&set.data);
             let mut arguments: Vec<OsString> = vec!["eval".into(), protocol.kind.command().into()];
+            let flag = match protocol.kind {
+                ProtocolKind::Classifier => "--classifier",
+                _ => "--encoder",
+            };
             for weights in judged {
-                arguments.extend(["--encoder".into(), weights.into()]);
+                arguments.extend([flag.into(), weights.into()]);
             }
             arguments.extend(["--data".into(), (&data).into()]);
             arguments.extend(["--split".into(), (&set.split).into()]);
@@ -197,10 +282,12 @@ fn judge(
             arguments.extend(["--out".into(), (&folder).into()]);
             jobs.push(Job {
                 kind: Kind::Evaluate {
-                    protocol: protocol.name.clone(),
+                    protocol: protocol.title().to_owned(),
                     set: set.name.clone(),
                 },
                 encoder: encoder.name.clone(),
+                on: made.on.clone(),
+                labels: made.labels.clone(),
                 seed: made.seed,
                 folder,
                 arguments,
@@ -215,13 +302,14 @@ impl Job {
     /// One line for people.
     #[must_use]
     pub fn title(&self) -> String {
-        let on = self.folder.parent().and_then(Path::parent);
-        let on = on.and_then(Path::file_name).unwrap_or_default();
         let what = match &self.kind {
-            Kind::Pretrain => format!("pretrain on {}", on.display()),
+            Kind::Pretrain => format!("pretrain on {}", self.on),
             Kind::Evaluate { protocol, set } => format!("{protocol} on {set}"),
         };
-        format!("{}, seed {}: {what}", self.encoder, self.seed)
+        let labels = self.labels.as_ref().map_or_else(String::new, |labels| {
+            format!(", {}, draw {}", labels.amount.title(), labels.draw)
+        });
+        format!("{}, seed {}{labels}: {what}", self.encoder, self.seed)
     }
 
     /// Digest of the command and the content of its files: another one means another result.
@@ -349,6 +437,71 @@ mod tests {
                 .contains("--data /f/a.safetensors --split s --data /f/b.safetensors --split t")
         );
         assert!(text.join(" ").contains("--epochs 7"));
+    }
+
+    #[test]
+    fn a_second_stage_starts_from_the_first_ones_encoder_once_an_amount_and_draw() {
+        let mut plan = plan();
+        plan.sets.truncate(1);
+        plan.encoders.truncate(1);
+        plan.encoders.push(EncoderPlan {
+            name: "second".to_owned(),
+            from: Some("single".to_owned()),
+            labelled: vec![Amount("5%".to_owned()), Amount("2".to_owned())],
+            draws: 2,
+            set: toml::from_str("method.draw = 1\nschedule.shape = { kind = \"cosine\" }").unwrap(),
+            unset: vec!["a.b".to_owned()],
+            networks: vec!["teacher".to_owned()],
+            ..plan.encoders[0].clone()
+        });
+        plan.protocols.push(crate::compare::plan::ProtocolPlan {
+            name: "own".to_owned(),
+            kind: ProtocolKind::Classifier,
+            column: Some("labels".to_owned()),
+            ..plan.protocols[0].clone()
+        });
+        let jobs = jobs(&plan, places(Path::new("/f")));
+        let titles: Vec<String> = jobs.iter().map(Job::title).collect();
+        assert_eq!(
+            titles[..4],
+            [
+                "single, seed 3: pretrain on a",
+                "single, seed 3: probe on a",
+                "second, seed 3, 5 %, draw 0: pretrain on a",
+                "second, seed 3, 5 %, draw 0: labels on a",
+            ]
+        );
+        assert_eq!(titles.len(), 2 + 2 * 2 * 2);
+        let text: Vec<_> = jobs[4]
+            .arguments
+            .iter()
+            .map(|a| a.to_string_lossy())
+            .collect();
+        let text = text.join(" ");
+        for expect in [
+            "--encoder /f/single/a/seed-3/pretrain/encoder.safetensors",
+            "--labelled 5% --draw 1",
+            "--set method.draw=1",
+            "--set schedule.shape={ kind = \"cosine\" }",
+            "--unset a.b",
+            "--out /f/second/a/seed-3/labels-5percent-1/pretrain",
+        ] {
+            assert!(text.contains(expect), "{expect}: {text}");
+        }
+        assert!(
+            jobs[4]
+                .inputs
+                .contains(&"/f/single/a/seed-3/pretrain/encoder.safetensors".into())
+        );
+        let text: Vec<_> = jobs[5]
+            .arguments
+            .iter()
+            .map(|a| a.to_string_lossy())
+            .collect();
+        let expect = "eval classifier --classifier /f/second/a/seed-3/labels-5percent-1/pretrain/encoder-teacher.safetensors";
+        assert!(text.join(" ").starts_with(expect), "{text:?}");
+        let folders: std::collections::BTreeSet<_> = jobs.iter().map(|job| &job.folder).collect();
+        assert_eq!(folders.len(), jobs.len());
     }
 
     #[test]

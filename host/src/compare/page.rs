@@ -94,6 +94,7 @@ mod tests {
                     name: "probe".into(),
                     set: "nw".into(),
                     by_seed: BTreeMap::from([(0, 0.5), (1, 0.7)]),
+                    each: BTreeMap::new(),
                 }],
                 cpu_seconds: Some(90.0),
                 peak_bytes: 5_000_000,

@@ -1,8 +1,12 @@
 //! The file that describes a comparison.
 
+use crate::evaluate::labels::{self, AmountError};
+use crate::pretrain::config::PretrainConfig;
+use crate::pretrain::layers::{Layer, Layers};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use toml::Table;
 
 /// A grid of runs. Paths are relative to the folder of the file, those of sets to the folder of the sets.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -36,7 +40,7 @@ pub struct SetPlan {
 }
 
 /// An encoder to pretrain.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderPlan {
     /// Its name in the tables.
@@ -48,13 +52,83 @@ pub struct EncoderPlan {
     pub on: Vec<String>,
     /// Passes instead of the plan's; 0 for an untrained encoder.
     pub epochs: Option<u64>,
+    /// Values of the configuration that are otherwise, in tables as there.
+    #[serde(default)]
+    pub set: Table,
+    /// Keys of the configuration to leave out, with dots between the names of tables.
+    #[serde(default)]
+    pub unset: Vec<String>,
+    /// An encoder before this one in the plan, on whose first network this one starts.
+    pub from: Option<String>,
+    /// Amounts of labels for a method that uses labels, such as `["5", "10%"]`: a pretraining for each amount and draw, whose own
+    /// classifier is judged.
+    #[serde(default)]
+    pub labelled: Vec<Amount>,
+    /// Draws of each of these amounts; one without a number.
+    #[serde(default = "one")]
+    pub draws: u64,
+    /// A file of a teacher's embeddings in the folder of the sets, for the method that learns from one.
+    pub teacher: Option<PathBuf>,
     /// Names of its networks, for methods that train several, such as `["joint", "motion", "bone"]`: protocols judge the first one,
     /// fusion all of them.
     #[serde(default)]
     pub networks: Vec<String>,
 }
 
+/// As many draws as an amount has when nobody says otherwise.
+fn one() -> u64 {
+    1
+}
+
+/// An amount of labels as it is written on the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Amount(pub String);
+
+impl TryFrom<String> for Amount {
+    type Error = AmountError;
+
+    fn try_from(text: String) -> Result<Self, AmountError> {
+        text.parse::<labels::Amount>().map(|_| Self(text))
+    }
+}
+
+impl Amount {
+    /// As tables name it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let read = self.0.parse::<labels::Amount>();
+        read.map_or_else(|_| self.0.clone(), |amount| amount.to_string())
+    }
+}
+
 impl EncoderPlan {
+    /// Reads its configuration with what it changes there. `folder` is that of the plan.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a change does not fit it.
+    pub fn configuration(&self, folder: &Path) -> Result<PretrainConfig, PlanError> {
+        let wrong = |why: &dyn ToString| PlanError::Encoder {
+            name: self.name.clone(),
+            why: why.to_string(),
+        };
+        let path = folder.join(&self.config);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
+        let layers = Layers::parse(&text).map_err(|error| wrong(&error))?;
+        let config = layers.config(None, &self.changes());
+        config.map_err(|error| wrong(&error))
+    }
+
+    /// What differs from the configuration's file.
+    #[must_use]
+    pub fn changes(&self) -> Layer {
+        Layer {
+            unset: self.unset.clone(),
+            set: self.set.clone(),
+        }
+    }
+
     /// Files of its networks in the folder of its pretraining, at least one.
     #[must_use]
     pub fn weights(&self, folder: &Path) -> Vec<PathBuf> {
@@ -81,6 +155,16 @@ pub struct ProtocolPlan {
     /// Names of the sets on which it is used; all of them without any.
     #[serde(default)]
     pub on: Vec<String>,
+    /// The name of its figures in the tables instead of its own: protocols with the same one share columns.
+    pub column: Option<String>,
+}
+
+impl ProtocolPlan {
+    /// The name of its figures in the tables.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.column.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// Subcommands of `tendon eval` that judge an encoder.
@@ -97,6 +181,8 @@ pub enum ProtocolKind {
     Finetune,
     /// Linear classifiers on all networks, fused; only for encoders that have several.
     Fuse,
+    /// The classifier that pretraining has made; only for encoders with `labelled`, and the only one for these.
+    Classifier,
 }
 
 impl ProtocolKind {
@@ -109,6 +195,7 @@ impl ProtocolKind {
             Self::Semi => "semi",
             Self::Finetune => "finetune",
             Self::Fuse => "fuse",
+            Self::Classifier => "classifier",
         }
     }
 }
@@ -127,6 +214,24 @@ pub enum PlanError {
         "{0:?} is not a name of its own: use letters, digits, '-', '+', '.' and '_', each name once"
     )]
     Name(String),
+    /// A configuration that cannot be used.
+    #[error("the encoder {name:?}: {why}")]
+    Encoder {
+        /// The encoder.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// An encoder that another cannot start from.
+    #[error(
+        "{by:?} starts from {from:?}, which is no encoder before it in the plan, on the same sets and without `labelled`"
+    )]
+    From {
+        /// Who names it.
+        by: String,
+        /// The name.
+        from: String,
+    },
     /// A set that is not there.
     #[error("{by:?} names the set {set:?}, which the plan does not have")]
     Unknown {
@@ -164,6 +269,18 @@ impl Plan {
                 return Err(PlanError::Unknown {
                     by: by.clone(),
                     set: set.clone(),
+                });
+            }
+        }
+        for (number, encoder) in plan.encoders.iter().enumerate() {
+            let Some(from) = &encoder.from else { continue };
+            let fits = |other: &EncoderPlan| {
+                other.name == *from && other.on == encoder.on && other.labelled.is_empty()
+            };
+            if !plan.encoders[..number].iter().any(fits) {
+                return Err(PlanError::From {
+                    by: encoder.name.clone(),
+                    from: from.clone(),
                 });
             }
         }
@@ -233,10 +350,52 @@ mod tests {
         assert!(error("\"untrained\"", "\"../up\"").contains("not a name"));
         assert!(error("kind = \"probe\"", "kind = \"probe\"\non = [\"b\"]").contains("\"b\""));
         assert!(error("epochs = 0", "epoch = 0").contains("epoch"));
+        assert!(error("epochs = 0", "from = \"untrained\"").contains("no encoder before it"));
+        assert!(error("epochs = 0", "labelled = [\"0%\"]").contains("no amount of labels"));
+    }
+
+    // Every switch of an ablation, and every file that a plan names.
+    #[test]
+    fn shipped_plans_fit_the_configurations_that_they_change() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/compare");
+        let mut plans = 0;
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let plan = Plan::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let mut seen = Vec::new();
+            for encoder in &plan.encoders {
+                let config = encoder.configuration(&folder);
+                let config = config.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                // No two encoders of a plan are the same.
+                let own = (config.digest(), encoder.epochs, encoder.from.clone());
+                assert!(!seen.contains(&own), "{}: {}", path.display(), encoder.name);
+                seen.push(own);
+            }
+            for protocol in &plan.protocols {
+                for file in [&protocol.config, &protocol.finetune].into_iter().flatten() {
+                    assert!(folder.join(file).exists(), "{}", file.display());
+                }
+            }
+            plans += 1;
+        }
+        assert!(plans >= 4);
     }
 
     #[test]
-    fn the_shipped_plan_is_read() {
-        Plan::parse(include_str!("../../../configs/compare/small.toml")).unwrap();
+    fn a_switch_that_the_configuration_does_not_have_is_named_with_its_encoder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/compare");
+        let mut plan = Plan::parse(TEXT).unwrap();
+        let encoder = &mut plan.encoders[0];
+        encoder.config = "../pretrain/msmclr-small.toml".into();
+        encoder.set = toml::from_str("method.attention.motoin = false").unwrap();
+        let error = encoder.configuration(&folder).unwrap_err().to_string();
+        assert!(
+            error.contains("\"untrained\"") && error.contains("motoin"),
+            "{error}"
+        );
+        encoder.set.clear();
+        encoder.unset = vec!["method.attention".to_owned()];
+        encoder.configuration(&folder).unwrap();
     }
 }

@@ -16,6 +16,9 @@ pub struct Figure {
     pub set: String,
     /// Share of the test windows recognised, 0..=1, by seed. Over several draws of labels, their mean.
     pub by_seed: BTreeMap<u64, f64>,
+    /// What the means are of.
+    #[serde(skip)]
+    pub each: BTreeMap<u64, Vec<f64>>,
 }
 
 /// One encoder with its figures and costs.
@@ -82,7 +85,9 @@ pub fn gather(jobs: &[Job], done: impl Fn(&Job) -> bool) -> Results {
             }
             Kind::Evaluate { protocol, set } => {
                 let Some(outcome) = read(job) else { continue };
-                for (name, value) in headline(protocol, &outcome) {
+                let labels = job.labels.as_ref();
+                let labels = labels.map(|labels| labels.amount.title());
+                for (name, value) in headline(protocol, labels.as_deref(), &outcome) {
                     row.add(&name, set, job.seed, value);
                 }
             }
@@ -96,7 +101,7 @@ fn read(job: &Job) -> Option<Outcome> {
 }
 
 /// The figures of a result that stand in the table: the last one on the test side, or each amount of labels.
-fn headline(protocol: &str, outcome: &Outcome) -> Vec<(String, f64)> {
+fn headline(protocol: &str, labels: Option<&str>, outcome: &Outcome) -> Vec<(String, f64)> {
     if !outcome.draws.is_empty() {
         let own = |name: &str| name.starts_with("encoder");
         let several = outcome
@@ -114,22 +119,34 @@ fn headline(protocol: &str, outcome: &Outcome) -> Vec<(String, f64)> {
             .collect();
     }
     let last = outcome.results.iter().rev().find(|found| found.test);
-    last.map(|found| (protocol.to_owned(), found.metrics.top1))
+    let name = match labels {
+        Some(amount) => format!("{protocol}, {amount}"),
+        None => protocol.to_owned(),
+    };
+    last.map(|found| (name, found.metrics.top1))
         .into_iter()
         .collect()
 }
 
 impl Row {
     fn add(&mut self, name: &str, set: &str, seed: u64, value: f64) {
-        let known = |figure: &&mut Figure| figure.name == name && figure.set == set;
-        match self.figures.iter_mut().find(known) {
-            Some(figure) => drop(figure.by_seed.insert(seed, value)),
-            None => self.figures.push(Figure {
-                name: name.to_owned(),
-                set: set.to_owned(),
-                by_seed: BTreeMap::from([(seed, value)]),
-            }),
-        }
+        let known = |figure: &&Figure| figure.name == name && figure.set == set;
+        let at = match self.figures.iter().position(|figure| known(&figure)) {
+            Some(at) => at,
+            None => {
+                self.figures.push(Figure {
+                    name: name.to_owned(),
+                    set: set.to_owned(),
+                    by_seed: BTreeMap::new(),
+                    each: BTreeMap::new(),
+                });
+                self.figures.len() - 1
+            }
+        };
+        let figure = &mut self.figures[at];
+        let each = figure.each.entry(seed).or_default();
+        each.push(value);
+        figure.by_seed.insert(seed, mean_and_spread(each).0);
     }
 
     /// Mean and spread over the seeds of a figure, and how many there are.
@@ -217,6 +234,8 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::job::Labels;
+    use crate::compare::plan::Amount;
     use crate::evaluate::outcome::{Draws, tests::example};
     use std::path::{Path, PathBuf};
 
@@ -227,6 +246,8 @@ mod tests {
                 set: "a".to_owned(),
             },
             encoder: "x".to_owned(),
+            on: "a".to_owned(),
+            labels: None,
             seed,
             folder: folder.join(format!("{protocol}-{seed}")),
             arguments: Vec::new(),
@@ -247,6 +268,7 @@ mod tests {
             name: name.to_owned(),
             amount: "1 a class".to_owned(),
             top1: top1.into(),
+            confidence: Vec::new(),
         };
         for (job, right) in jobs.iter().zip([0.4, 0.6, 0.9, 0.0]) {
             let mut outcome = example();
@@ -265,8 +287,22 @@ mod tests {
         let row = &results.rows[0];
         let (mean, spread, seeds) = row.figure("probe", "a").unwrap();
         assert!((mean - 0.5).abs() < 1e-9 && spread > 0.1 && seeds == 2);
-        let (mean, _, _) = row.figure("few, 1 a class", "a").unwrap();
-        assert!((mean - 0.3).abs() < 1e-9);
+        let (few, _, _) = row.figure("few, 1 a class", "a").unwrap();
+        assert!((few - 0.3).abs() < 1e-9);
+        let labelled = |draw| Job {
+            labels: Some(Labels {
+                amount: Amount("5%".to_owned()),
+                draw,
+            }),
+            folder: jobs[draw as usize].folder.clone(),
+            ..job(folder.path(), 0, "labels")
+        };
+        let several = gather(&[labelled(0), labelled(1)], |_| true);
+        // Two draws of one seed are one figure, their mean.
+        assert_eq!(
+            several.rows[0].figure("labels, 5 %", "a"),
+            Some((mean, 0.0, 1))
+        );
         let tables = results.tables();
         let text = tables[0].1.text();
         assert_eq!((tables[0].0.as_str(), tables.len()), ("a", 2));

@@ -27,6 +27,34 @@ impl Amount {
     }
 }
 
+/// Not a number such as 5, or a share such as 10%.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no amount of labels: a number such as 5 for five of each class, or a share such as 10%"
+)]
+pub struct AmountError(String);
+
+impl std::str::FromStr for Amount {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let wrong = || AmountError(text.to_owned());
+        let text = text.trim();
+        match text.strip_suffix('%') {
+            Some(percent) => match percent.trim().parse::<f64>() {
+                Ok(percent) if percent > 0.0 && percent <= 100.0 => {
+                    Ok(Self::Share(percent / 100.0))
+                }
+                _ => Err(wrong()),
+            },
+            None => match text.parse() {
+                Ok(count) if count >= 1 => Ok(Self::PerClass(count)),
+                _ => Err(wrong()),
+            },
+        }
+    }
+}
+
 impl std::fmt::Display for Amount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -97,6 +125,34 @@ mod tests {
         assert_eq!(draw(3, 0), draw(3, 0));
         assert_ne!(draw(3, 0), draw(3, 1));
         assert!(draw(1, 2).iter().all(|one| draw(5, 2).contains(one)));
+    }
+
+    // Published lists are positions in the order in which a folder happened to be read.
+    #[test]
+    fn labels_are_drawn_by_seed_and_not_by_the_order_of_files() {
+        let chosen = choose(&labels(), Amount::PerClass(5), 7, 0);
+        assert!(chosen.is_sorted());
+        let positions = |class: u16| {
+            let of = chosen.iter().filter(|window| labels()[**window] == class);
+            of.map(|window| window - if class == 0 { 0 } else { 40 })
+                .collect::<Vec<_>>()
+        };
+        // Not the same positions of each class.
+        assert_ne!(positions(0), positions(1));
+    }
+
+    #[test]
+    fn amounts_are_read_as_people_write_them() {
+        assert_eq!("5".parse(), Ok(Amount::PerClass(5)));
+        assert_eq!("10%".parse(), Ok(Amount::Share(0.1)));
+        assert_eq!(" 0.5 % ".parse(), Ok(Amount::Share(0.005)));
+        for wrong in ["", "0", "-1", "0%", "101%", "NaN%", "five"] {
+            let error = wrong.parse::<Amount>().unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("{wrong:?} is no amount")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

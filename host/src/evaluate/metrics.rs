@@ -99,6 +99,29 @@ pub struct Selective {
     pub accuracy: Option<f64>,
 }
 
+/// The smallest confidence with which a guess is a pseudo-label (FixMatch, and SkeleMoCLR's configurations here).
+pub const PSEUDO_LABEL: f64 = 0.95;
+
+/// How far a classifier's confidence can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Confidence {
+    /// Expected calibration error over 15 equally wide bins, 0..=1.
+    pub ece: f64,
+    /// At the threshold of pseudo-labels.
+    pub selective: Selective,
+}
+
+impl Confidence {
+    /// At temperature 1: where labels are few there are none to fit another with.
+    #[must_use]
+    pub fn of(predictions: &Predictions) -> Self {
+        Self {
+            ece: expected_error(&reliability_bins(predictions, 1.0)),
+            selective: selective(predictions, 1.0, PSEUDO_LABEL),
+        }
+    }
+}
+
 /// All figures of one classifier on one set of windows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
@@ -175,7 +198,7 @@ impl Metrics {
             ece: expected_error(&reliability),
             ece_uncalibrated: expected_error(&reliability_bins(predictions, 1.0)),
             reliability,
-            selective: [0.5, 0.8, 0.9, 0.95]
+            selective: [0.5, 0.8, 0.9, PSEUDO_LABEL]
                 .map(|threshold| selective(predictions, temperature, threshold))
                 .into(),
         }
@@ -314,6 +337,17 @@ mod tests {
         let metrics = Metrics::compute(&predictions, &[], 1.0);
         assert!((metrics.ece - 0.5).abs() < 1e-6);
         assert_eq!(metrics.per_class[1].class, "1");
+    }
+
+    // Softmax of (ln 3, 0) is 3/4 twice and of (90, 0) it is 1 twice; one of each is right.
+    #[test]
+    fn confidence_counts_what_a_pseudo_label_would_be_made_of() {
+        let sure = 3f32.ln();
+        let logits = vec![sure, 0.0, sure, 0.0, 90.0, 0.0, 90.0, 0.0];
+        let confidence = Confidence::of(&Predictions::new(2, logits, vec![0, 1, 0, 1]));
+        assert!((confidence.ece - 0.5 * (0.25 + 0.5)).abs() < 1e-6);
+        assert_eq!(confidence.selective.coverage, 0.5);
+        assert_eq!(confidence.selective.accuracy, Some(0.5));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an evaluation found, as a file for programs and a page for people.
 
-use super::metrics::{Metrics, mean_and_spread};
+use super::metrics::{Confidence, Metrics, PSEUDO_LABEL, Predictions, mean_and_spread};
 use super::retrieval::Retrieval;
 use crate::report::{Bar, Page, Series, Table, bars, lines, matrix, reliability};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,34 @@ pub struct Draws {
     pub amount: String,
     /// Share of the test windows recognised in each draw, 0..=1.
     pub top1: Vec<f64>,
+    /// How far confidence can be relied on in each draw; nothing in results of older programs.
+    #[serde(default)]
+    pub confidence: Vec<Confidence>,
+}
+
+impl Draws {
+    /// What several draws say about the test windows.
+    #[must_use]
+    pub fn of(name: &str, amount: &str, predictions: &[Predictions]) -> Self {
+        Self {
+            name: name.to_owned(),
+            amount: amount.to_owned(),
+            top1: predictions.iter().map(Predictions::top1).collect(),
+            confidence: predictions.iter().map(Confidence::of).collect(),
+        }
+    }
+
+    /// Mean over the draws of calibration error, share of windows that are sure enough for a pseudo-label, and share of
+    /// these that is right; the last over draws that have such windows.
+    fn confidence(&self) -> [Option<f64>; 3] {
+        let mean = |values: Vec<f64>| (!values.is_empty()).then(|| mean_and_spread(&values).0);
+        let each = self.confidence.iter();
+        [
+            mean(each.clone().map(|one| one.ece).collect()),
+            mean(each.clone().map(|one| one.selective.coverage).collect()),
+            mean(each.filter_map(|one| one.selective.accuracy).collect()),
+        ]
+    }
 }
 
 /// A quantity over the epochs.
@@ -93,15 +121,30 @@ impl Outcome {
     /// One line a way to learn and an amount of labels.
     #[must_use]
     pub fn draws_table(&self) -> Table {
-        let mut table = Table::new(&["learnt by", "labels", "draws", "test top-1", "spread"]);
-        for Draws { name, amount, top1 } in &self.draws {
-            let (mean, spread) = mean_and_spread(top1);
+        let sure = format!("sure of {PSEUDO_LABEL}");
+        let mut table = Table::new(&[
+            "learnt by",
+            "labels",
+            "draws",
+            "test top-1",
+            "spread",
+            "ECE",
+            &sure,
+            "of these right",
+        ]);
+        for draws in &self.draws {
+            let (mean, spread) = mean_and_spread(&draws.top1);
+            let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
+            let [ece, coverage, accuracy] = draws.confidence().map(share);
             table.row(&[
-                name.clone(),
-                amount.clone(),
-                top1.len().to_string(),
+                draws.name.clone(),
+                draws.amount.clone(),
+                draws.top1.len().to_string(),
                 percent(mean),
                 percent(spread),
+                ece,
+                coverage,
+                accuracy,
             ]);
         }
         table
@@ -349,6 +392,7 @@ pub(crate) mod tests {
                 name: "statistics".into(),
                 amount: "2 a class".into(),
                 top1: vec![0.5, 0.25],
+                confidence: Vec::new(),
             }],
             results: vec![Found {
                 name: "test".into(),
@@ -378,6 +422,18 @@ pub(crate) mod tests {
             (&written.confusion, &written.per_class)
         );
         assert!((read.ece - written.ece).abs() < 1e-12);
+    }
+
+    #[test]
+    fn draws_tell_calibration_and_what_pseudo_labels_would_be() {
+        let sure = |right: bool| Predictions::new(2, vec![90.0, 0.0], vec![u16::from(!right)]);
+        let unsure = Predictions::new(2, vec![0.1, 0.0], vec![0]);
+        let mut outcome = example();
+        outcome.draws = vec![Draws::of("x", "5 %", &[sure(true), sure(false), unsure])];
+        let text = outcome.draws_table().text();
+        for expect in ["sure of 0.95", "66.7 %", "50.0 %"] {
+            assert!(text.contains(expect), "{text}");
+        }
     }
 
     #[test]

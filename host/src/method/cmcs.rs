@@ -7,7 +7,8 @@
 //! # Source
 //! Liu et al., "Cross-Model Cross-Stream Learning for Self-Supervised Human Action Recognition", and its public code for CMAL
 //! and CSCL; SkeletonBYOL is BYOL on the same networks, its loop is not public. Differences: the average really starts as a copy; it goes on moving in
-//! the second stage unless [`Objective::Cscl`] freezes it, as the released loop does; heads are the streams' own.
+//! the second stage unless [`Objective::Cscl`] freezes it, as the released loop does; heads are the streams' own;
+//! votes may take the opposites of predictions (`opposite`), because CMAL as published draws each prediction to the opposite of its target.
 
 mod config;
 mod network;
@@ -183,12 +184,14 @@ impl Method for Cmcs {
             weight,
             neighbours,
             votes,
+            opposite,
             freeze_target,
             ..
         } = objective
             && moment.epoch >= from_epoch
         {
-            let across: Vec<[Tensor<2>; 2]> = pairs.iter().map(Pair::across).collect();
+            let across = |pair: &Pair| pair.across(opposite);
+            let across: Vec<[Tensor<2>; 2]> = pairs.iter().map(across).collect();
             let labels = vote(&across, neighbours, votes);
             let rows = labels.dims()[0] as f64;
             let agreed = f64::from(labels.clone().sum().into_scalar::<f32>()) / rows - 1.0;

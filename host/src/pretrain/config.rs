@@ -9,6 +9,7 @@ use tendon_shared::normalize::{Mode, NormalizeSpec};
 use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
 
+use super::layers::{Layer, LayerError, Layers};
 use super::partners::PartnersConfig;
 use super::schedule::Schedule;
 use crate::evaluate::labels::Amount;
@@ -171,37 +172,49 @@ pub enum PretrainConfigError {
     /// A number is out of range.
     #[error(transparent)]
     Range(#[from] RangeError),
+    /// A change cannot be made.
+    #[error(transparent)]
+    Change(#[from] LayerError),
+    /// What the file says for one split or set; for which, and what is wrong.
+    #[error("{0}{1}")]
+    Layer(String, Box<PretrainConfigError>),
 }
 
 impl PretrainConfig {
-    /// Reads and checks a configuration.
+    /// Reads and checks a configuration; what it says for some splits or sets is checked, too, and not used.
     ///
     /// # Errors
     /// The text is not a configuration or a value is out of range; the message names line or field.
     pub fn parse(text: &str) -> Result<Self, PretrainConfigError> {
-        let config: Self = toml::from_str(text)?;
+        Layers::parse(text)?.config(None, &Layer::default())
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// Names the first one out of range.
+    pub fn validate(&self) -> Result<(), PretrainConfigError> {
         // Any topology will do to check the encoder's own fields.
-        let encoder = config.encoder(TopologyId::Kinect20);
+        let encoder = self.encoder(TopologyId::Kinect20);
         encoder.validate()?;
-        check(config.batch >= 2, "batch", &config.batch, "at least 2")?;
-        check(config.epochs >= 1, "epochs", &config.epochs, "at least 1")?;
+        check(self.batch >= 2, "batch", &self.batch, "at least 2")?;
+        check(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
         check(
-            config.checkpoint_steps >= 1,
+            self.checkpoint_steps >= 1,
             "checkpoint_steps",
-            &config.checkpoint_steps,
+            &self.checkpoint_steps,
             "at least 1",
         )?;
         check(
-            config.schedule.rate > 0.0,
+            self.schedule.rate > 0.0,
             "schedule.rate",
-            &config.schedule.rate,
+            &self.schedule.rate,
             "above 0",
         )?;
-        if let Some(partners) = config.partners {
+        if let Some(partners) = self.partners {
             partners.validate()?;
         }
-        config.method.validate(&encoder)?;
-        Ok(config)
+        Ok(self.method.validate(&encoder)?)
     }
 
     /// The encoder for a data set's topology.
@@ -246,6 +259,7 @@ impl PretrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::Objective;
     use std::path::Path;
 
     fn shipped() -> Vec<(String, String)> {
@@ -271,6 +285,61 @@ mod tests {
         assert!(!shipped().is_empty());
         for (path, text) in shipped() {
             PretrainConfig::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+    }
+
+    /// Sets and splits that papers report; every `-paper.toml` says what is otherwise there.
+    const PUBLISHED: [&str; 8] = [
+        "ntu60-xsub",
+        "ntu60-xview",
+        "ntu120-xsub",
+        "ntu120-xset",
+        "pku-mmd-1",
+        "pku-mmd-2",
+        "nw-ucla",
+        "utd-mhad",
+    ];
+
+    #[test]
+    fn every_published_method_has_values_for_every_published_set() {
+        let papers: Vec<_> = shipped()
+            .into_iter()
+            .filter(|(path, _)| path.ends_with("-paper.toml"))
+            .collect();
+        assert!(papers.len() >= 7);
+        for (path, text) in papers {
+            let layers = Layers::parse(&text).unwrap();
+            for name in PUBLISHED {
+                let config = layers.config(Some(name), &Layer::default());
+                let config = config.unwrap_or_else(|error| panic!("{path}: {error}"));
+                let single = ["nw-ucla", "utd-mhad"].contains(&name);
+                assert_eq!(config.window.bodies, if single { 1 } else { 2 }, "{path}");
+            }
+        }
+    }
+
+    // CMCS's code: the only method whose epochs are another set's own.
+    #[test]
+    fn cmcs_has_the_published_epochs_of_each_set() {
+        let text = include_str!("../../../configs/pretrain/cmcs-paper.toml");
+        let layers = Layers::parse(text).unwrap();
+        for (name, epochs) in [
+            ("ntu60-xsub", [100, 60]),
+            ("ntu60-xview", [100, 60]),
+            ("ntu120-xsub", [80, 40]),
+            ("ntu120-xset", [80, 40]),
+            ("pku-mmd-1", [150, 100]),
+            ("pku-mmd-2", [250, 200]),
+        ] {
+            let config = layers.config(Some(name), &Layer::default()).unwrap();
+            let MethodConfig::Cmcs(CmcsConfig {
+                objective: Objective::Cscl { from_epoch, .. },
+                ..
+            }) = config.method
+            else {
+                panic!("{name} has another objective");
+            };
+            assert_eq!([config.epochs, from_epoch], epochs, "{name}");
         }
     }
 

@@ -85,3 +85,24 @@ fn search(
 pub(super) fn stem<'a>(path: &'a Path, ending: &str) -> Option<&'a str> {
     path.file_name()?.to_str()?.strip_suffix(ending)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Published scripts number recordings in the order in which the system lists a folder.
+    #[test]
+    fn files_come_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        for name in ["c.txt", "b/z.txt", "a.txt", "b/a.txt", "d.csv"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = find(folder.path(), ".txt").unwrap();
+        let names: Vec<_> = found
+            .iter()
+            .map(|path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a.txt", "b/a.txt", "b/z.txt", "c.txt"]);
+    }
+}

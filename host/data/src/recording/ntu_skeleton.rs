@@ -394,6 +394,31 @@ mod tests {
         check(&file(&frames), Ok((14, 2)));
     }
 
+    // The first two bodies in the order of the file would be half the one and half the other.
+    #[test]
+    fn people_who_change_places_in_the_file_stay_themselves() {
+        let frame = |t: usize| {
+            let both = [(7, 0.0), (8, 10.0)].map(|(id, at)| body(id, at + t as f32 / 10.0));
+            let [first, second] = both;
+            match t % 2 {
+                0 => vec![first, second],
+                _ => vec![second, first],
+            }
+        };
+        let frames: Vec<Vec<String>> = (0..14).map(frame).collect();
+        let frames: Vec<&[String]> = frames.iter().map(Vec::as_slice).collect();
+        let clip = parse(file(&frames).as_bytes()).unwrap();
+        let at = |t: usize, person: usize| clip.poses[(2 * t + person) * 75];
+        for person in 0..2 {
+            for t in 1..14 {
+                assert!(
+                    (at(t, person) - at(t - 1, person) - 0.1).abs() < 1e-3,
+                    "{t}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_damaged_number_makes_the_joint_absent() {
         let input =

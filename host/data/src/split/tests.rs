@@ -107,6 +107,23 @@ fn every_preset_is_built_and_its_sides_are_apart() {
     }
 }
 
+// PSP Learning's script has it the other way round.
+#[test]
+fn cross_setup_trains_on_even_setups() {
+    let split = preset("ntu120-xset").unwrap();
+    for setup in 1..=32 {
+        let tags = Tags {
+            setup,
+            ..Tags::default()
+        };
+        let sides = (
+            split.train.matches("x", tags),
+            split.test.matches("x", tags),
+        );
+        assert_eq!(sides, (setup % 2 == 0, setup % 2 == 1), "{setup}");
+    }
+}
+
 #[test]
 fn cross_subject_rules_name_the_published_persons() {
     // 20 of 40 persons in NTU 60, 53 of 106 in NTU 120.

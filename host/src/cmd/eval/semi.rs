@@ -143,7 +143,7 @@ fn regress(
 ) -> Vec<Draws> {
     let bar = bar(settings.draws * settings.amounts.len() as u64, name);
     let draws = settings.amounts.iter().map(|amount| {
-        let top1 = (0..settings.draws).map(|draw| {
+        let said = (0..settings.draws).map(|draw| {
             let labelled = bank.select(&choose(&bank.labels, *amount, seed, draw));
             let probe = Probe::fit(
                 &labelled,
@@ -154,13 +154,9 @@ fn regress(
                 |_, _| {},
             );
             bar.inc(1);
-            probe.predict(test, device).top1()
+            probe.predict(test, device)
         });
-        Draws {
-            name: name.to_owned(),
-            amount: amount.to_string(),
-            top1: top1.collect(),
-        }
+        Draws::of(name, &amount.to_string(), &said.collect::<Vec<_>>())
     });
     let draws = draws.collect();
     bar.finish_and_clear();
@@ -190,7 +186,7 @@ impl Task<'_> {
         };
         let mut draws = Vec::new();
         for amount in &settings.amounts {
-            let mut top1 = Vec::new();
+            let mut all = Vec::new();
             for draw in 0..settings.draws {
                 let chosen = choose(&self.labelled.labels, *amount, common.seed, draw);
                 let windows = self.labelled.select(&chosen);
@@ -215,14 +211,10 @@ impl Task<'_> {
                 };
                 let trained = train(run, &mut |_| {})?;
                 let said = predict(&trained.last, &self.start.config, self.test, device)?;
-                top1.push(said.top1());
+                all.push(said);
                 bar.inc(1);
             }
-            draws.push(Draws {
-                name: name.to_owned(),
-                amount: amount.to_string(),
-                top1,
-            });
+            draws.push(Draws::of(name, &amount.to_string(), &all));
         }
         bar.finish_and_clear();
         Ok(draws)

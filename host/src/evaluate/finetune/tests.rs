@@ -7,7 +7,7 @@ use std::path::Path;
 use tendon_data::windows::WindowSet;
 use tendon_model::classifier::Classifier;
 use tendon_model::encoder::EncoderConfig;
-use tendon_model::parameters::{Named, collect};
+use tendon_model::parameters::{Named, collect, is_buffer};
 use tendon_shared::normalize::{Mode, NormalizeSpec};
 use tendon_shared::pose::Presence;
 use tendon_shared::topology::TopologyId;
@@ -158,4 +158,39 @@ fn the_recipe_for_nw_ucla_parses() {
     let text = include_str!("../../../../configs/eval/finetune-small.toml");
     let config = FinetuneConfig::parse(text).unwrap();
     assert_eq!((config.epochs, config.augment.0.len()), (30, 5));
+}
+
+// Published finetuning leaves the network in evaluation mode: averages as they came, no dropout.
+#[test]
+fn finetuning_trains_with_batch_norm_and_dropout_at_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(1, &folder.path().join("run.checkpoint"), &mut |_| {});
+    let (_, encoder) = settings();
+    let before = collect(&encoder.init(1, &Device::flex()).unwrap());
+    let after = collect(&trained.last.encoder);
+    let averages: Vec<&String> = before.keys().filter(|name| is_buffer(name)).collect();
+    assert!(averages.len() >= 20);
+    assert!(averages.iter().all(|name| before[*name] != after[*name]));
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, _) = settings();
+    config.dropout = 0.0;
+    let (all, device) = (windows(10), Device::flex());
+    let encoder = EncoderConfig {
+        dropout: 0.0,
+        ..encoder
+    };
+    let without = Run {
+        config: &config,
+        epochs: 1,
+        encoder: &encoder,
+        start: encoder.init(1, &device.clone().autodiff()).unwrap(),
+        train: &all,
+        validation: None,
+        seed: 1,
+        identity: "test".into(),
+        checkpoint: &folder.path().join("run.checkpoint"),
+        device: &device,
+    };
+    let without = train(without, &mut |_| {}).unwrap();
+    assert_ne!(weights(&without.last), weights(&trained.last));
 }

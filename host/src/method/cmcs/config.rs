@@ -53,6 +53,9 @@ pub enum Objective {
         neighbours: usize,
         /// Streams that must agree.
         votes: usize,
+        /// Votes, and what follows them, take the opposites of predictions: CMAL has drawn predictions there. The released code takes
+        /// predictions themselves, so a stream first votes for the least similar windows and then turns round.
+        opposite: bool,
         /// Leaves the targets where they are while streams vote, as in the released loop.
         freeze_target: bool,
     },

@@ -11,6 +11,7 @@ const CSCL: Objective = Objective::Cscl {
     weight: 10.0,
     neighbours: 2,
     votes: 2,
+    opposite: false,
     freeze_target: false,
 };
 
@@ -182,6 +183,7 @@ fn still(freeze_target: bool) -> (usize, Vec<String>) {
         weight,
         neighbours,
         votes,
+        opposite,
         ..
     } = CSCL
     else {
@@ -193,6 +195,7 @@ fn still(freeze_target: bool) -> (usize, Vec<String>) {
         weight,
         neighbours,
         votes,
+        opposite,
         freeze_target,
     }));
     let before = collect(&method.target);

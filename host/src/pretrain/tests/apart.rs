@@ -13,6 +13,7 @@ fn cmcs() -> PretrainConfig {
         weight: 10.0,
         neighbours: 2,
         votes: 2,
+        opposite: true,
         freeze_target: false,
     };
     let method = MethodConfig::Cmcs(CmcsConfig {
