@@ -2,8 +2,8 @@
 
 use super::matrix::Features;
 use super::metrics::Predictions;
+use super::nearest::nearest;
 use super::pooling::Pooling;
-use super::probe::{rows, to_vec};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -30,35 +30,21 @@ impl Default for KnnConfig {
     }
 }
 
-/// Windows compared at once, to bound memory.
-const CHUNK: usize = 512;
-
 /// Classifies `test` by the cosine-nearest windows of `bank`; the logits are logarithms of the votes.
 ///
 /// The bank must not be augmented.
 #[must_use]
 pub fn knn(bank: &Features, test: &Features, config: KnnConfig, device: &Device) -> Predictions {
-    let bank_rows = rows(&bank.unit_rows(), device).transpose();
-    let test_unit = test.unit_rows();
-    let mut logits = Vec::with_capacity(test.len() * bank.classes);
-    let all: Vec<usize> = (0..test.len()).collect();
-    for indices in all.chunks(CHUNK) {
-        let similarity = to_vec(rows(&test_unit.select(indices), device).matmul(bank_rows.clone()));
-        for row in similarity.chunks_exact(bank.len().max(1)) {
-            logits.extend(vote(row, bank, config));
-        }
-    }
-    Predictions::new(bank.classes, logits, test.labels.clone())
+    let near = nearest(test, bank, config.k.max(1), |_, _| true, device);
+    let logits = near.iter().flat_map(|near| vote(near, bank, config));
+    Predictions::new(bank.classes, logits.collect(), test.labels.clone())
 }
 
 /// The logarithm of every class's share of the votes.
-fn vote(similarity: &[f32], bank: &Features, config: KnnConfig) -> Vec<f32> {
-    let mut order: Vec<usize> = (0..similarity.len()).collect();
-    order.sort_by(|&a, &b| similarity[b].total_cmp(&similarity[a]).then(a.cmp(&b)));
+fn vote(near: &[(usize, f32)], bank: &Features, config: KnnConfig) -> Vec<f32> {
     let mut votes = vec![0f64; bank.classes];
-    for &index in order.iter().take(config.k.max(1)) {
-        votes[usize::from(bank.labels[index])] +=
-            (f64::from(similarity[index]) / config.temperature).exp();
+    for &(window, cosine) in near {
+        votes[usize::from(bank.labels[window])] += (f64::from(cosine) / config.temperature).exp();
     }
     let total: f64 = votes.iter().sum();
     votes

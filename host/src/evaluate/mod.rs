@@ -1,6 +1,6 @@
 //! Evaluation: what an encoder, or a finetuned classifier, is worth on people and cameras it has not seen.
 //!
-//! [`pooling`] makes vectors of an encoder's maps. One protocol, one file: [`probe`], [`knn`], [`retrieval`], [`finetune`], few [`labels`], [`fusion`] of streams and the [`baselines`] that learn no encoder. A protocol never
+//! [`pooling`] makes vectors of an encoder's maps. One protocol, one file: [`probe`], [`knn`], [`retrieval`], [`finetune`], few [`labels`] and how they [`spread`], [`fusion`] of streams and the [`baselines`] that learn no encoder. A protocol never
 //! opens a data set and never prints; it takes windows and returns predictions. Nothing here may choose an epoch, a
 //! threshold or a temperature on test windows: choices are made on training subjects that were held out.
 
@@ -13,11 +13,13 @@ pub mod knn;
 pub mod labels;
 pub mod matrix;
 pub mod metrics;
+pub mod nearest;
 pub mod order;
 pub mod outcome;
 pub mod pooling;
 pub mod probe;
 pub mod retrieval;
+pub mod spread;
 pub mod temperature;
 
 /// Why an evaluation cannot be done.

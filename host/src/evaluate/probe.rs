@@ -154,7 +154,7 @@ impl Probe {
 }
 
 /// Features as a tensor `[window, dim]`.
-pub(crate) fn rows(features: &Features, device: &Device) -> Tensor<2> {
+pub(super) fn rows(features: &Features, device: &Device) -> Tensor<2> {
     Tensor::from_data(
         TensorData::new(features.values.clone(), [features.len(), features.dim]),
         device,
@@ -162,7 +162,7 @@ pub(crate) fn rows(features: &Features, device: &Device) -> Tensor<2> {
 }
 
 /// The values of a tensor that holds f32.
-pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().iter::<f32>().collect()
 }
 

@@ -23,12 +23,9 @@ use tendon_model::parameters::{RestoreError, Values};
 use crate::evaluate::EvaluateError;
 use crate::evaluate::features::embed;
 use crate::evaluate::matrix::{Features, Standard};
+use crate::evaluate::nearest::nearest;
 use crate::evaluate::pooling::Pooling;
-use crate::evaluate::probe::{rows, to_vec};
 use crate::method::{MethodError, RangeError, State, check};
-
-/// Windows compared with all others at once, to bound memory.
-const CHUNK: usize = 256;
 
 /// How partners are found and how often they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -203,33 +200,20 @@ fn mutual(
 ) -> Vec<Vec<usize>> {
     let all: Vec<usize> = part.clone().collect();
     let features = features.select(&all);
-    let unit = Standard::measure(&features).apply(&features).unit_rows();
-    let bank = rows(&unit, device).transpose();
+    let features = Standard::measure(&features).apply(&features);
     let (subjects, presence) = (windows.subjects(), windows.presence());
-    let mut found = Vec::with_capacity(all.len());
-    let own: Vec<usize> = (0..all.len()).collect();
-    for chunk in own.chunks(CHUNK) {
-        let similarity = to_vec(rows(&unit.select(chunk), device).matmul(bank.clone()));
-        for (row, &asking) in similarity.chunks_exact(all.len()).zip(chunk) {
-            let asking = all[asking];
-            // Views share one note of who is there, so a stand-in must have the same bodies.
-            let allowed = |other: usize| {
-                other != asking
-                    && presence[other] == presence[asking]
-                    && !(config.across_persons && subjects[other] == subjects[asking])
-            };
-            let mut near: Vec<usize> = (0..all.len())
-                .filter(|&other| allowed(all[other]))
-                .collect();
-            let nearer = |a: &usize, b: &usize| row[*b].total_cmp(&row[*a]).then(a.cmp(b));
-            if near.len() > config.nearest {
-                near.select_nth_unstable_by(config.nearest - 1, nearer);
-                near.truncate(config.nearest);
-            }
-            near.sort_unstable_by(nearer);
-            found.push(near);
-        }
-    }
+    let allowed = |asking: usize, other: usize| {
+        let (asking, other) = (all[asking], all[other]);
+        // Views share one note of who is there, so a stand-in must have the same bodies.
+        other != asking
+            && presence[other] == presence[asking]
+            && !(config.across_persons && subjects[other] == subjects[asking])
+    };
+    let found = nearest(&features, &features, config.nearest, allowed, device);
+    let found: Vec<Vec<usize>> = found
+        .into_iter()
+        .map(|near| near.into_iter().map(|(other, _)| other).collect())
+        .collect();
     let back: Vec<BTreeSet<usize>> = found
         .iter()
         .map(|near| near.iter().copied().collect())
