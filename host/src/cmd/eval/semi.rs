@@ -5,6 +5,7 @@ use super::finetune;
 use super::start::Start;
 use crate::cmd::output::bar;
 use anyhow::Context as _;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use tendon_data::windows::WindowSet;
@@ -13,12 +14,14 @@ use tendon_host::evaluate::features::predict;
 use tendon_host::evaluate::finetune::{FinetuneConfig, Run, train};
 use tendon_host::evaluate::labels::{Amount, choose};
 use tendon_host::evaluate::matrix::Features;
+use tendon_host::evaluate::metrics::Predictions;
 use tendon_host::evaluate::outcome::Draws;
 use tendon_host::evaluate::probe::{Probe, ProbeConfig};
+use tendon_host::evaluate::spread::{SpreadConfig, spread};
 
 const DEFAULT: &str = include_str!("../../../../configs/eval/semi.toml");
 
-/// Learn from few labels: a linear classifier on frozen features, or finetuning; several draws.
+/// Learn from few labels: a linear classifier on frozen features, labels that spread to windows without, or finetuning; several draws.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -39,8 +42,11 @@ struct Settings {
     draws: u64,
     /// Amounts of labels.
     amounts: Vec<Amount>,
-    /// The linear classifier on frozen features.
+    /// The linear classifier on the frozen encoder's features.
     regression: ProbeConfig,
+    /// Label spreading over the training windows' features, if wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spreading: Option<SpreadConfig>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -80,15 +86,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     outcome.encoder = args.encoder.as_ref().map(|path| path.display().to_string());
 
     let plain = |set: &WindowSet| Plain::Statistics.features(set);
-    let (bank, test) = (plain(&labelled)?, plain(&windows.test)?);
-    outcome.draws.extend(regress(
-        "statistics, logistic regression",
-        &bank,
-        &test,
-        &settings,
-        common.seed,
-        &material.device,
-    ));
+    let statistics = Frozen {
+        name: "statistics",
+        bank: plain(&labelled)?,
+        test: plain(&windows.test)?,
+        // Its own settings: the file's may be made for another number of features.
+        regression: &ProbeConfig::logistic(),
+        settings: &settings,
+        seed: common.seed,
+        device: &material.device,
+    };
+    outcome.draws.extend(statistics.draws());
     if let Some(path) = &args.encoder {
         let loaded = common.load(path, &material, &mut Vec::new())?;
         let sets = Windows {
@@ -96,22 +104,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             validation: windows.validation.clone(),
             test: windows.test.clone(),
         };
-        let pooling = settings.regression.pooling;
-        let description = &loaded.description;
         let [bank, _, test] = sets.embed(
             &loaded.encoder,
-            &description.config,
-            pooling,
+            &loaded.description.config,
+            settings.regression.pooling,
             &material.device,
         )?;
-        outcome.draws.extend(regress(
-            "encoder, logistic regression",
-            &bank,
-            &test,
-            &settings,
-            common.seed,
-            &material.device,
-        ));
+        let encoder = Frozen {
+            name: "encoder",
+            bank,
+            test,
+            regression: &settings.regression,
+            ..statistics
+        };
+        outcome.draws.extend(encoder.draws());
     }
     if let Some(config) = &finetuning {
         let task = Task {
@@ -132,35 +138,50 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     common.close(outcome, &material)
 }
 
-/// A logistic regression for each amount and draw.
-fn regress(
-    name: &str,
-    bank: &Features,
-    test: &Features,
-    settings: &Settings,
+/// Features that do not change, and what is made of them.
+struct Frozen<'a> {
+    name: &'static str,
+    bank: Features,
+    test: Features,
+    regression: &'a ProbeConfig,
+    settings: &'a Settings,
     seed: u64,
-    device: &burn::tensor::Device,
-) -> Vec<Draws> {
-    let bar = bar(settings.draws * settings.amounts.len() as u64, name);
-    let draws = settings.amounts.iter().map(|amount| {
-        let said = (0..settings.draws).map(|draw| {
-            let labelled = bank.select(&choose(&bank.labels, *amount, seed, draw));
-            let probe = Probe::fit(
-                &labelled,
-                None,
-                &settings.regression,
-                seed,
-                device,
-                |_, _| {},
-            );
-            bar.inc(1);
-            probe.predict(test, device)
+    device: &'a Device,
+}
+
+impl Frozen<'_> {
+    /// A logistic regression for each amount and draw; label spreading too, if it was asked for.
+    fn draws(&self) -> Vec<Draws> {
+        let (bank, test, seed, device) = (&self.bank, &self.test, self.seed, self.device);
+        let regress = |labelled: &[usize]| {
+            let labelled = bank.select(labelled);
+            Probe::fit(&labelled, None, self.regression, seed, device, |_, _| {})
+                .predict(test, device)
+        };
+        let mut draws = self.each("logistic regression", regress);
+        if let Some(config) = self.settings.spreading {
+            let spread = |labelled: &[usize]| spread(bank, labelled, test, config, device);
+            draws.extend(self.each("label spreading", spread));
+        }
+        draws
+    }
+
+    /// One way to learn from labelled windows, for each amount and draw.
+    fn each(&self, way: &str, learn: impl Fn(&[usize]) -> Predictions) -> Vec<Draws> {
+        let name = format!("{}, {way}", self.name);
+        let settings = self.settings;
+        let bar = bar(settings.draws * settings.amounts.len() as u64, &name);
+        let draws = settings.amounts.iter().map(|amount| {
+            let said = (0..settings.draws).map(|draw| {
+                bar.inc(1);
+                learn(&choose(&self.bank.labels, *amount, self.seed, draw))
+            });
+            Draws::of(&name, &amount.to_string(), &said.collect::<Vec<_>>())
         });
-        Draws::of(name, &amount.to_string(), &said.collect::<Vec<_>>())
-    });
-    let draws = draws.collect();
-    bar.finish_and_clear();
-    draws
+        let draws = draws.collect();
+        bar.finish_and_clear();
+        draws
+    }
 }
 
 /// Finetuning on each draw.
