@@ -107,6 +107,57 @@ fn an_encoder_is_finetuned_on_another_set_than_it_was_pretrained_on() {
     check(folder, &wrong, false, &["there is no [for.moon] here"]);
 }
 
+#[test]
+fn features_of_a_set_are_written_with_their_tags_and_few_labels_spread_along_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    synth(folder, "set.safetensors", "1");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), small(text)).unwrap();
+    write(
+        "run.toml",
+        include_str!("../../configs/pretrain/small-partners.toml"),
+    );
+    write(
+        "few.toml",
+        include_str!("../../configs/eval/few-joints.toml"),
+    );
+    let data = ["--data", "set.safetensors", "--split", SPLIT];
+    let encoder = ["--encoder", "run/encoder.safetensors"];
+    let pretrain = [
+        &["pretrain", "--config", "run.toml", "--out", "run"],
+        &data[..],
+    ]
+    .concat();
+    check(folder, &pretrain, true, &["run/encoder.safetensors"]);
+
+    let embed = ["embed", "--pooling", "joints", "-o", "features.safetensors"];
+    let embed = [&embed[..], &encoder, &data[..2]].concat();
+    check(
+        folder,
+        &embed,
+        true,
+        &["wrote features.safetensors", "320 features"],
+    );
+    let bytes = std::fs::read(folder.join("features.safetensors")).unwrap();
+    let features = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| features.tensor(name).unwrap().shape().to_vec();
+    let recordings = shape("labels")[0];
+    // Mean and spread of 20 joints in 8 channels.
+    assert_eq!(shape("features"), [recordings, 320]);
+    for tags in ["subjects", "cameras"] {
+        assert_eq!(shape(tags), [recordings], "{tags}");
+    }
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let names = &header.metadata().as_ref().unwrap()["recordings"];
+    let names: Vec<String> = serde_json::from_str(names).unwrap();
+    assert_eq!(names.len(), recordings);
+
+    let semi = ["eval", "semi", "--config", "few.toml", "--out", "few"];
+    let semi = [&semi[..], &encoder, &data].concat();
+    let ways = ["statistics, label spreading", "encoder, label spreading"];
+    check(folder, &semi, true, &ways);
+}
+
 const PLAN: &str = r#"
 seeds = [0]
 [[set]]
