@@ -38,7 +38,7 @@ use crate::contrast::CollapseWatch;
 use crate::evaluate::labels::choose;
 use crate::evaluate::{EvaluateError, guard};
 use crate::method::{
-    AimClr, Cmcs, Drawn, Lessons, Material, Method, MethodError, Moment, MsMclr, SkeleMixClr,
+    AimClr, Cmcs, Drawn, Lessons, Material, Method, MethodError, Moment, MsMclr, Psp, SkeleMixClr,
     SkeleMoClr, SkeletonClr, Transfer,
 };
 
@@ -136,11 +136,11 @@ pub enum PretrainError {
     /// There is no device to run on.
     #[error("no device was named")]
     NoDevice,
-    /// The method names no encoder that could share its windows.
-    #[error("{method} runs on one device only")]
+    /// Nothing could share its windows.
+    #[error("{what} runs on one device only")]
     OneDevice {
-        /// The method.
-        method: &'static str,
+        /// The method or the encoder.
+        what: &'static str,
     },
     /// The method compares windows with themselves only.
     #[error("{method} takes no partners: remove [partners] from the configuration")]
@@ -417,6 +417,11 @@ fn method(
     } = *run;
     let encoder = config.encoder(windows.topology());
     let (optimizer, batch, seed) = (config.optimizer, config.batch, config.seed);
+    let material = Material {
+        windows: windows.len(),
+        classes: windows.classes().len(),
+        batch,
+    };
     Ok(match config.method.clone() {
         MethodConfig::SkeletonClr(method) => Box::new(SkeletonClr::new(
             method, &encoder, optimizer, batch, seed, device,
@@ -433,16 +438,12 @@ fn method(
         MethodConfig::MsMclr(method) => Box::new(MsMclr::new(
             method, &encoder, optimizer, batch, seed, device,
         )?),
-        MethodConfig::SkeleMoClr(method) => {
-            let material = Material {
-                windows: windows.len(),
-                classes: windows.classes().len(),
-                batch,
-            };
-            Box::new(SkeleMoClr::new(
-                method, &encoder, optimizer, material, seed, device,
-            )?)
-        }
+        MethodConfig::SkeleMoClr(method) => Box::new(SkeleMoClr::new(
+            method, &encoder, optimizer, material, seed, device,
+        )?),
+        MethodConfig::Psp(method) => Box::new(Psp::new(
+            method, &encoder, optimizer, material, seed, device,
+        )?),
         MethodConfig::Transfer(method) => {
             let lessons = lessons.ok_or(PretrainError::NoTeacher {
                 method: config.method.name(),
@@ -464,11 +465,14 @@ fn share(method: &mut dyn Method, run: &Run<'_>) -> Result<(), PretrainError> {
     let encoders = method.encoders();
     if encoders.is_empty() {
         return Err(PretrainError::OneDevice {
-            method: run.config.method.name(),
+            what: run.config.method.name(),
         });
     }
     for encoder in encoders {
-        encoder.share(run.devices);
+        if !encoder.share(run.devices) {
+            let what = "a dsta encoder";
+            return Err(PretrainError::OneDevice { what });
+        }
     }
     Ok(())
 }
@@ -571,8 +575,8 @@ impl Files {
         };
         let mut first = None;
         for network in method.networks() {
-            let mut encoder = run.config.encoder(run.windows.topology());
-            encoder.streams = network.streams;
+            let encoder = run.config.encoder(run.windows.topology());
+            let encoder = encoder.with_streams(network.streams);
             let top1 = monitor.top1(
                 &network.encoder.valid(),
                 &encoder,
@@ -678,10 +682,9 @@ fn write_encoders(
     for network in method.networks() {
         let classifier = classifiers.next().map(|classifier| classifier.valid());
         let description = Description {
-            config: tendon_model::encoder::EncoderConfig {
-                streams: network.streams,
-                ..config.encoder(windows.topology())
-            },
+            config: config
+                .encoder(windows.topology())
+                .with_streams(network.streams),
             normalize: config.normalize(),
             classes: match classifier {
                 Some(_) => windows.classes().to_vec(),

@@ -1,23 +1,29 @@
 //! Folding: BatchNorm and edge importance disappear into the weights beside them.
 
 use std::collections::BTreeMap;
-use tendon_model::encoder::EncoderConfig;
+use tendon_model::encoder::{EncoderConfig, HostOnly};
 use tendon_model::folded::{Block, Folded, Residual};
 use tendon_model::graph::{Adjacency, SUBSETS};
 use tendon_model::norm::EPSILON;
 use tendon_model::parameters::Values;
 use tendon_model::temporal::TAPS;
 
-/// A weight that is missing or has another length than the configuration says.
+/// An encoder that cannot be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the encoder file has no tensor {name} with {expected} values; was it written by another version?"
-)]
-pub struct FoldError {
-    /// The weight.
-    pub name: String,
-    /// Its number of values.
-    pub expected: usize,
+pub enum FoldError {
+    /// It has no folded form.
+    #[error(transparent)]
+    HostOnly(#[from] HostOnly),
+    /// A weight is missing or has another length than the configuration says.
+    #[error(
+        "the encoder file has no tensor {name} with {expected} values; was it written by another version?"
+    )]
+    Weight {
+        /// The weight.
+        name: String,
+        /// Its number of values.
+        expected: usize,
+    },
 }
 
 /// Weights by their published names.
@@ -28,7 +34,7 @@ impl Weights<'_> {
         let values = self.0.get(name).map(|values| &values.data[..]);
         values
             .filter(|values| values.len() == expected)
-            .ok_or_else(|| FoldError {
+            .ok_or_else(|| FoldError::Weight {
                 name: name.to_owned(),
                 expected,
             })
@@ -50,12 +56,13 @@ impl Weights<'_> {
 /// Folds a classifier's weights.
 ///
 /// # Errors
-/// [`FoldError`] names the first weight that does not fit `config`.
+/// [`FoldError`] says what to do about an encoder of another kind, or names the first weight that does not fit `config`.
 pub fn fold(
     config: &EncoderConfig,
     classes: usize,
     weights: &BTreeMap<String, Values>,
 ) -> Result<Folded, FoldError> {
+    config.check_stacked_st_gcn()?;
     let weights = Weights(weights);
     let (joints, channels) = (config.joints(), config.channels());
     let adjacency = Adjacency::new(config.topology.topology(), config.graph).values;
@@ -263,7 +270,7 @@ pub(crate) mod tests {
         let error = fold(&config, 3, &weights).unwrap_err();
         assert_eq!(
             error,
-            FoldError {
+            FoldError::Weight {
                 name: "blocks.4.residual_norm.var".to_owned(),
                 expected: 4
             }

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long)]
     encoder: Option<PathBuf>,
     /// How many windows of each class keep their labels, instead of the configuration's number: 5 for five, 10% for a tenth. Only
-    /// for methods that use labels (skelemoclr, transfer).
+    /// for methods that use labels (skelemoclr, transfer, psp).
     #[arg(long)]
     labelled: Option<String>,
     /// Use what the configuration says under `[for.NAME]`; without this, what it says for the split, if that has such a name.

@@ -310,7 +310,7 @@ mod tests {
     fn pooling_splits_the_mean_at_the_mask() {
         let device = Device::flex();
         let x = Tensor::<5>::zeros([2, 2, 1, 2, 2], &device);
-        let (_, bodies) = Bodies::fold(x, &[BOTH, Presence::FIRST], true);
+        let (_, bodies) = Bodies::fold(x, &[BOTH, Presence::FIRST], 1, true);
         let features: Vec<f32> = (0..12).map(|value| value as f32).collect();
         // [row, joint, frame, 1]
         let features = Tensor::from_data(TensorData::new(features, [3, 2, 2, 1]), &device);

@@ -10,7 +10,7 @@ use tendon_data::windows::{WindowSet, Windows};
 use tendon_model::augment::random::generator;
 use tendon_model::augment::{Recipe, View};
 use tendon_model::classifier::Classifier;
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig};
 use tendon_model::pass::Pass;
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::stack;
@@ -70,8 +70,9 @@ pub fn batch(
     check_input(config, windows)?;
     let (frames, joints) = (config.frames, config.joints());
     let topology = config.topology.topology();
-    let mut values = vec![0.0; indices.len() * config.bodies * config.channels() * frames * joints];
-    let mut targets = values.chunks_exact_mut(config.channels() * frames * joints);
+    let mut values =
+        vec![0.0; indices.len() * config.bodies * config.window_channels() * frames * joints];
+    let mut targets = values.chunks_exact_mut(config.window_channels() * frames * joints);
     for &index in indices {
         let mut window = windows.owned(index);
         if let Some(Change {
@@ -99,7 +100,7 @@ pub fn batch(
     let shape = [
         indices.len(),
         config.bodies,
-        config.channels(),
+        config.window_channels(),
         frames,
         joints,
     ];
@@ -120,7 +121,7 @@ pub fn batch(
 /// # Errors
 /// The windows do not fit the encoder, or a feature is not finite.
 pub fn embed(
-    encoder: &StGcn,
+    encoder: &Encoder,
     config: &EncoderConfig,
     pooling: Pooling,
     windows: &dyn Windows,

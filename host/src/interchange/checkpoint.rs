@@ -7,9 +7,10 @@
 use pytorch_reader::{DType, PytorchReader, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tendon_model::encoder::{BLOCKS, ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::graph::{Adjacency, GraphKind, SUBSETS};
 use tendon_model::parameters::{Named, RestoreError, Values, restore};
+use tendon_model::st_gcn::BLOCKS;
 use tendon_model::temporal::TAPS;
 use tendon_shared::stream::Stream;
 use tendon_shared::topology::TopologyId;
@@ -47,6 +48,11 @@ pub enum CheckpointError {
     /// Too large.
     #[error("{0} is larger than 2 GiB: no skeleton encoder is")]
     TooLarge(PathBuf),
+    /// Of another kind.
+    #[error(
+        "{0} holds a DSTA network (PSP Learning), and only ST-GCN encoders can be imported: train one with `tendon pretrain` and configs/pretrain/psp-paper.toml"
+    )]
+    Dsta(PathBuf),
     /// Not a PyTorch checkpoint.
     #[error("{path} is no PyTorch checkpoint: {reason}")]
     Format {
@@ -95,6 +101,9 @@ const NETWORKS: [&str; 7] = [
     "online_backbone",
 ];
 
+/// A parameter that DSTA networks have and ST-GCN networks have not.
+const DSTA_ONLY: &str = "input_map.0.weight";
+
 /// Reads an encoder; `device` is where its weights come to lie.
 ///
 /// # Errors
@@ -103,8 +112,11 @@ pub fn read(
     path: &Path,
     missing: &Missing,
     device: &burn::tensor::Device,
-) -> Result<(StGcn, EncoderConfig), CheckpointError> {
+) -> Result<(Encoder, EncoderConfig), CheckpointError> {
     let tensors = open(path)?;
+    if tensors.keys().any(|name| name.ends_with(DSTA_ONLY)) {
+        return Err(CheckpointError::Dsta(path.to_path_buf()));
+    }
     let prefix = prefix(&tensors, missing.network.as_deref())?;
     let own = Network {
         tensors: &tensors,

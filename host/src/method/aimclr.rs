@@ -12,7 +12,7 @@
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::Recipe;
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn, pool};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig, pool};
 use tendon_model::optimizer::OptimizerConfig;
 
 use super::moco::{self, Branch, Moco, OWN, QUERY, draws};
@@ -180,7 +180,7 @@ impl Method for AimClr {
         }]
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         vec![&mut self.moco.online.encoder, &mut self.moco.target.encoder]
     }
 

@@ -16,7 +16,7 @@ mod network;
 use burn::tensor::{Device, Gradients, Tensor};
 use tendon_model::augment::Recipe;
 use tendon_model::ema::{Ema, TargetNorm, warmed_decay};
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
 use tendon_model::parameters::{collect, restore};
 use tendon_shared::pose::Presence;
@@ -239,7 +239,7 @@ impl Method for Cmcs {
             .collect()
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         let online = self.online.iter_mut().map(|online| &mut online.encoder);
         let target = self.target.iter_mut().map(|target| &mut target.encoder);
         online.chain(target).collect()

@@ -10,7 +10,7 @@ use tendon_model::augment::Recipe;
 use tendon_model::augment::random::generator;
 use tendon_model::bodies::Bodies;
 use tendon_model::ema::{Ema, TargetNorm, warmed_decay};
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::head::{Head, HeadConfig, unit_rows};
 use tendon_model::norm::BatchNorm;
 use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
@@ -29,7 +29,7 @@ pub(super) const OWN: u64 = 2;
 /// Encoder and projection head.
 #[derive(Module, Debug)]
 pub(super) struct Branch {
-    pub(super) encoder: StGcn,
+    pub(super) encoder: Encoder,
     pub(super) head: Head,
 }
 

@@ -6,14 +6,14 @@
 //!
 //! The seam was checked on paper against the five methods that use it:
 //! - **SkeleMixCLR**: one draw, views query and key (normal recipe, T = 64). The mixing partner, parts and
-//!   frames come from `Moment::noise`, the paste and the mask pooling from `StGcn::fold` and `features`; the head runs
+//!   frames come from `Moment::noise`, the paste and the mask pooling from `Encoder::fold` and `features`; the head runs
 //!   twice, each time in a pass of its own, so its BatchNorm sees two batches. Queue and target as in the base.
 //! - **CMCS**: one draw, two views, three inputs each (joint, motion, bone); `networks` lists three encoders with their own heads,
 //!   predictors and targets, one optimiser moves them all. The second stage starts by `Moment::epoch`, its
 //!   frozen target is a flag; the EMA after the optimiser's step belongs in `learn`. No queue: `State` has no fixed fields.
 //! - **PSP**: two draws, 9 labelled and 90 unlabelled windows; two views (independent temporal draws), view 0 as joints,
-//!   view 1 as motion; both go through one shared encoder. Attention and MLP are dropped at the end: `networks` does not list
-//!   them. Its own encoder type asks for a second variant in [`Network`]. No target at all.
+//!   view 1 as motion; both go through one shared encoder (`EncoderConfig::shared_streams`). Attention and MLP are dropped at the
+//!   end: `networks` does not list them. Its encoder is the second kind of [`Encoder`]. No target at all.
 //! - **AimCLR, MsMCLR**: one draw, views query, key (normal) and strong (extreme recipe); MsMCLR's attention acts on the unpooled
 //!   features, and it has a head for the whole and one for each scale; weights, scales and switches are its own configuration.
 //! - **SkeleMoCLR**: labelled and unlabelled draws, views weak and strong; classifier beside the encoder with another learning rate
@@ -25,6 +25,7 @@ mod aimclr;
 mod cmcs;
 mod moco;
 mod msmclr;
+mod psp;
 mod range;
 mod skelemixclr;
 mod skelemoclr;
@@ -39,7 +40,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use tendon_model::augment::Recipe;
 use tendon_model::augment::random::generator;
-use tendon_model::encoder::StGcn;
+use tendon_model::encoder::Encoder;
 use tendon_model::parameters::{Named, RestoreError};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
@@ -47,6 +48,7 @@ use tendon_shared::stream::Stream;
 pub use aimclr::{AimClr, AimClrConfig};
 pub use cmcs::{Cmcs, CmcsConfig, Objective};
 pub use msmclr::{MsMclr, MsMclrConfig};
+pub use psp::{Psp, PspConfig};
 pub use range::{RangeError, check};
 pub use skelemixclr::{SkeleMixClr, SkeleMixClrConfig};
 pub use skelemoclr::{ClassRule, Material, SkeleMoClr, SkeleMoClrConfig, Statistics};
@@ -134,7 +136,7 @@ pub struct Network<'a> {
     /// Streams that its input stacks.
     pub streams: Vec<Stream>,
     /// The encoder.
-    pub encoder: &'a StGcn,
+    pub encoder: &'a Encoder,
 }
 
 /// Everything that a resumed run needs besides its configuration.
@@ -214,9 +216,9 @@ pub trait Method {
     }
 
     /// Every encoder that runs on a step's windows, trained or not: the loop may have several devices share its rows (see
-    /// [`StGcn::share`]). All else stays on the first device, with the whole batch. A method that names none runs on one
+    /// [`Encoder::share`]). All else stays on the first device, with the whole batch. A method that names none runs on one
     /// device only.
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         Vec::new()
     }
 

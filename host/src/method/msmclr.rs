@@ -11,7 +11,7 @@ mod branch;
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::random::generator;
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::motion_attention::MotionAttentionConfig;
 use tendon_model::optimizer::OptimizerConfig;
 use tendon_model::pass::Pass;
@@ -205,7 +205,7 @@ impl Method for MsMclr {
         }]
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         vec![&mut self.moco.online.encoder, &mut self.moco.target.encoder]
     }
 

@@ -12,7 +12,7 @@
 
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::optimizer::OptimizerConfig;
 use tendon_shared::pose::Presence;
 
@@ -241,7 +241,7 @@ impl Method for SkeleMixClr {
         }]
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         vec![&mut self.moco.online.encoder, &mut self.moco.target.encoder]
     }
 

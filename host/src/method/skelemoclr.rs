@@ -18,7 +18,7 @@ use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use tendon_model::augment::Recipe;
 use tendon_model::classifier::Classifier;
 use tendon_model::ema::{Ema, TargetNorm};
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::head::unit_rows;
 use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
 use tendon_model::parameters::{RestoreError, collect, restore};
@@ -87,7 +87,7 @@ impl SkeleMoClr {
     ) -> Result<Self, ConfigError> {
         let branch = |device: &Device| Branch::new(encoder, &config.base, seed, device);
         let moco = Moco::new(config.base.clone(), optimizer, seed, device, branch)?;
-        let classifier = |encoder: &StGcn, dim| {
+        let classifier = |encoder: &Encoder, dim| {
             let seed = seed.wrapping_add(2);
             Classifier::new(encoder.clone(), dim, material.classes, seed).classifier
         };
@@ -313,7 +313,7 @@ impl Method for SkeleMoClr {
         vec![self.student.clone(), self.teacher.clone()]
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         vec![&mut self.moco.online.encoder, &mut self.moco.target.encoder]
     }
 

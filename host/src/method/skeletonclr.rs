@@ -9,7 +9,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::Recipe;
 use tendon_model::ema::TargetNorm;
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::optimizer::OptimizerConfig;
 
 use super::moco::{self, Branch, Moco, QUERY, draws};
@@ -132,7 +132,7 @@ impl Method for SkeletonClr {
         }]
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         vec![&mut self.moco.online.encoder, &mut self.moco.target.encoder]
     }
 

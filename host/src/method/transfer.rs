@@ -13,7 +13,7 @@ mod config;
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use tendon_model::alignment::Alignment;
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::norm::BatchNorm;
 use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
 use tendon_model::parameters::{Values, collect, restore};
@@ -49,7 +49,7 @@ impl Lessons {
 /// What is trained.
 #[derive(Module, Debug)]
 struct Online {
-    encoder: StGcn,
+    encoder: Encoder,
     alignment: Alignment,
 }
 
@@ -187,7 +187,7 @@ impl Method for Transfer {
         }]
     }
 
-    fn encoders(&mut self) -> Vec<&mut StGcn> {
+    fn encoders(&mut self) -> Vec<&mut Encoder> {
         vec![&mut self.online.encoder]
     }
 

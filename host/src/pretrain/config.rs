@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tendon_model::encoder::{ConfigError, EncoderConfig};
+use tendon_model::encoder::{ConfigError, EncoderConfig, EncoderKind};
 use tendon_model::graph::GraphKind;
 use tendon_model::optimizer::OptimizerConfig;
 use tendon_shared::normalize::{Mode, NormalizeSpec};
@@ -14,8 +14,8 @@ use super::partners::PartnersConfig;
 use super::schedule::Schedule;
 use crate::evaluate::labels::Amount;
 use crate::method::{
-    AimClrConfig, CmcsConfig, MsMclrConfig, RangeError, SkeleMixClrConfig, SkeleMoClrConfig,
-    SkeletonClrConfig, TransferConfig, check,
+    AimClrConfig, CmcsConfig, MsMclrConfig, PspConfig, RangeError, SkeleMixClrConfig,
+    SkeleMoClrConfig, SkeletonClrConfig, TransferConfig, check,
 };
 
 /// Everything that determines a run's result, apart from the data.
@@ -65,9 +65,12 @@ pub struct WindowConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSection {
-    /// Adjacency matrices.
+    /// ST-GCN, which need not be named, or DSTA.
+    #[serde(default, skip_serializing_if = "EncoderKind::is_default")]
+    pub kind: EncoderKind,
+    /// Adjacency matrices of an ST-GCN.
     pub graph: GraphKind,
-    /// Streams stacked on the channel axis.
+    /// Streams stacked on the channel axis, or passing the encoder one after the other if the method is such.
     pub streams: Vec<Stream>,
     /// Channels of the first blocks.
     pub width: usize,
@@ -97,6 +100,8 @@ pub enum MethodConfig {
     SkeleMoClr(SkeleMoClrConfig),
     /// A vision-text model's embeddings as a teacher.
     Transfer(TransferConfig),
+    /// Few labels, and joints that agree with their motion at three scales.
+    Psp(PspConfig),
 }
 
 impl MethodConfig {
@@ -110,6 +115,7 @@ impl MethodConfig {
             Self::MsMclr(_) => "msmclr",
             Self::SkeleMoClr(_) => "skelemoclr",
             Self::Transfer(_) => "transfer",
+            Self::Psp(_) => "psp",
         }
     }
 
@@ -118,6 +124,7 @@ impl MethodConfig {
         match self {
             Self::SkeleMoClr(method) => Some((method.labels, method.draw)),
             Self::Transfer(method) => Some((method.labels, method.draw)),
+            Self::Psp(method) => Some((method.labels, method.draw)),
             _ => None,
         }
     }
@@ -127,6 +134,7 @@ impl MethodConfig {
         match self {
             Self::SkeleMoClr(method) => Some((&mut method.labels, &mut method.draw)),
             Self::Transfer(method) => Some((&mut method.labels, &mut method.draw)),
+            Self::Psp(method) => Some((&mut method.labels, &mut method.draw)),
             _ => None,
         }
     }
@@ -144,6 +152,7 @@ impl MethodConfig {
             Self::MsMclr(method) => method.validate(),
             Self::SkeleMoClr(method) => method.validate(),
             Self::Transfer(method) => method.validate(),
+            Self::Psp(method) => method.validate(encoder),
         }
     }
 }
@@ -220,9 +229,11 @@ impl PretrainConfig {
     /// The encoder for a data set's topology.
     pub fn encoder(&self, topology: TopologyId) -> EncoderConfig {
         EncoderConfig {
+            kind: self.encoder.kind,
             topology,
             graph: self.encoder.graph,
             streams: self.encoder.streams.clone(),
+            shared_streams: matches!(self.method, MethodConfig::Psp(_)),
             frames: usize::from(self.window.frames),
             bodies: usize::from(self.window.bodies),
             width: self.encoder.width,

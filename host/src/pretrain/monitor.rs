@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tendon_data::windows::Windows;
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig};
 
 use super::config::MonitorConfig;
 use crate::evaluate::EvaluateError;
@@ -48,7 +48,7 @@ impl Monitor {
     /// The encoder's features are not finite.
     pub fn top1(
         &self,
-        encoder: &StGcn,
+        encoder: &Encoder,
         config: &EncoderConfig,
         windows: &dyn Windows,
         device: &Device,

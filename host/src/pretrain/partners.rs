@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use tendon_data::windows::Windows;
 use tendon_model::augment::random::generator;
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig};
 use tendon_model::parameters::{RestoreError, Values};
 
 use crate::evaluate::EvaluateError;
@@ -88,7 +88,7 @@ impl Partners {
     /// The encoder's features are not finite.
     pub fn find(
         config: PartnersConfig,
-        encoder: &StGcn,
+        encoder: &Encoder,
         shape: &EncoderConfig,
         windows: &dyn Windows,
         device: &Device,

@@ -11,6 +11,7 @@ use crate::pretrain::partners::PartnersConfig;
 use crate::pretrain::schedule::{Schedule, Shape};
 use tendon_model::augment::Recipe;
 use tendon_model::ema::TargetNorm;
+use tendon_model::encoder::EncoderKind;
 use tendon_model::graph::GraphKind;
 use tendon_model::motion_attention::MotionAttentionConfig;
 use tendon_model::optimizer::OptimizerConfig;
@@ -31,6 +32,7 @@ fn config() -> PretrainConfig {
             bodies: 1,
         },
         encoder: EncoderSection {
+            kind: EncoderKind::StGcn,
             graph: GraphKind::SpatialHop1 {
                 true_distances: true,
             },

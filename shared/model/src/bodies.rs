@@ -10,20 +10,26 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    /// Puts the bodies of each window on the batch axis; absent ones are left out if `masked`.
+    /// Puts the bodies of each window on the batch axis, and with each body its streams if there are several; absent bodies
+    /// are left out if `masked`.
     ///
     /// # Shapes
-    /// `[batch, body, channel, frame, joint] -> [row, channel, frame, joint]`
+    /// `[batch, body * stream, channel, frame, joint] -> [row, channel, frame, joint]`
     ///
     /// # Panics
     /// When `presence` has not one entry a window: programmer error.
-    pub fn fold(x: Tensor<5>, presence: &[Presence], masked: bool) -> (Tensor<4>, Self) {
+    pub fn fold(
+        x: Tensor<5>,
+        presence: &[Presence],
+        streams: usize,
+        masked: bool,
+    ) -> (Tensor<4>, Self) {
         let [batch, body, channel, frame, joint] = x.dims();
         assert_eq!(presence.len(), batch, "one presence a window");
         let device = x.device();
         let x = x.reshape([batch * body, channel, frame, joint]);
         let mut kept: Vec<usize> = (0..batch * body)
-            .filter(|row| !masked || presence[row / body].contains(row % body))
+            .filter(|row| !masked || presence[row / body].contains(row % body / streams))
             .collect();
         if kept.len() == batch && body == 1 {
             return (x, Self { average: None });

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use tendon_shared::pose::Presence;
 
-use crate::encoder::StGcn;
+use crate::encoder::Encoder;
 use crate::init::Initializer;
 use crate::norm::BatchNorm;
 use crate::pass::{Normalized, Pass};
@@ -14,15 +14,15 @@ use crate::pass::{Normalized, Pass};
 #[derive(Module, Debug)]
 pub struct Classifier {
     /// The encoder.
-    pub encoder: StGcn,
+    pub encoder: Encoder,
     /// `[dim] -> [class]`.
     pub classifier: Linear,
 }
 
 impl Classifier {
     /// Puts a new classifier of `classes` classes on `encoder`, which has `dim` features.
-    pub fn new(encoder: StGcn, dim: usize, classes: usize, seed: u64) -> Self {
-        let device = encoder.input_norm.gamma.val().device();
+    pub fn new(encoder: Encoder, dim: usize, classes: usize, seed: u64) -> Self {
+        let device = encoder.device();
         let classifier = Initializer::new(seed, &device).linear(dim, classes);
         Self {
             encoder,

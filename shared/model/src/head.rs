@@ -54,6 +54,21 @@ impl HeadConfig {
             output: init.linear(self.hidden, self.output),
         }
     }
+
+    /// A new head whose weights follow Xavier's rule, as PSP Learning's do.
+    pub fn init_xavier(&self, seed: u64, device: &Device) -> Head {
+        let mut init = Initializer::new(seed, device);
+        Head {
+            hidden: init.xavier(self.input, self.hidden),
+            norm: self.norm.then(|| BatchNorm::neutral(self.hidden, &init)),
+            output: init.xavier(self.hidden, self.output),
+        }
+    }
+}
+
+/// A new classifier of `dim` features whose weights follow Xavier's rule, as PSP Learning's do.
+pub fn xavier_classifier(dim: usize, classes: usize, seed: u64, device: &Device) -> Linear {
+    Initializer::new(seed, device).xavier(dim, classes)
 }
 
 /// Linear, optional BatchNorm, ReLU, linear.

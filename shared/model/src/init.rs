@@ -25,6 +25,11 @@ impl<'a> Initializer<'a> {
         }
     }
 
+    /// Where parameters live.
+    pub(crate) fn device(&self) -> &Device {
+        self.device
+    }
+
     /// A trainable tensor of N(mean, spread) values.
     pub(crate) fn normal<const D: usize>(
         &mut self,
@@ -56,6 +61,23 @@ impl<'a> Initializer<'a> {
         self.constant(shape, value).set_require_grad(false)
     }
 
+    /// A layer in front of a BatchNorm, so without a bias: weights N(0, 2 / output), Kaiming's rule by what goes out.
+    pub(crate) fn kaiming(&mut self, input: usize, output: usize) -> Linear {
+        Linear {
+            weight: self.normal([input, output], 0.0, kaiming(output)),
+            bias: None,
+        }
+    }
+
+    /// A fully connected layer: weights N(0, 2 / (input + output)), Xavier's rule, zero bias.
+    pub(crate) fn xavier(&mut self, input: usize, output: usize) -> Linear {
+        let spread = (2.0 / (input + output) as f32).sqrt();
+        Linear {
+            weight: self.normal([input, output], 0.0, spread),
+            bias: Some(self.constant([output], 0.0)),
+        }
+    }
+
     /// A fully connected layer: weights N(0, 0.02), zero bias.
     pub(crate) fn linear(&mut self, input: usize, output: usize) -> Linear {
         Linear {
@@ -63,4 +85,9 @@ impl<'a> Initializer<'a> {
             bias: Some(self.constant([output], 0.0)),
         }
     }
+}
+
+/// Standard deviation of weights with so many outputs each (channels times taps) in front of a ReLU.
+pub(crate) fn kaiming(outputs: usize) -> f32 {
+    (2.0 / outputs as f32).sqrt()
 }

@@ -5,11 +5,13 @@
 //! features, [`head`], [`alignment`] and [`classifier`] use those; [`ema`] and [`optimizer`] move weights, [`weights`] stores them.
 
 pub mod alignment;
+mod attention;
 pub mod augment;
 pub mod block;
 pub mod bodies;
 pub mod classifier;
 pub mod container;
+pub mod dsta;
 pub mod ema;
 pub mod encoder;
 pub mod folded;
@@ -17,14 +19,17 @@ mod fused;
 pub mod graph;
 pub mod head;
 mod init;
+pub mod leaky;
 pub mod motion_attention;
 pub mod norm;
 pub mod optimizer;
 pub mod parameters;
 pub mod pass;
+pub mod polymerised_attention;
 pub mod pyramid;
 mod shards;
 pub mod sketch;
+pub mod st_gcn;
 pub mod tail;
 pub mod temporal;
 pub mod weights;

@@ -58,6 +58,16 @@ impl BatchNorm {
         }
     }
 
+    /// A layer that starts with scales of exactly one.
+    pub(crate) fn neutral(channels: usize, init: &Initializer<'_>) -> Self {
+        Self {
+            gamma: init.constant([channels], 1.0),
+            beta: init.constant([channels], 0.0),
+            mean: init.buffer([channels], 0.0),
+            var: init.buffer([channels], 1.0),
+        }
+    }
+
     /// Normalises rows of channels.
     ///
     /// # Shapes

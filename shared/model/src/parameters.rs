@@ -70,12 +70,12 @@ pub fn collect_gradients(module: &impl Module, gradients: &Gradients) -> Named {
         named: Named,
     }
     impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.enter(name);
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
 
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.exit();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            self.path.exit(container);
         }
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -121,22 +121,32 @@ pub(crate) fn visit(module: &impl Module, each: impl FnMut(&str, &[usize], Tenso
     });
 }
 
-/// The path of fields at which a visitor or mapper stands.
+/// The path of fields at which a visitor or mapper stands. Which of several kinds a module is adds nothing to it: files say
+/// that in their configuration.
 #[derive(Default)]
 pub(crate) struct Path(Vec<String>);
 
 impl Path {
-    pub(crate) fn enter(&mut self, name: &str) {
-        self.0.push(name.to_string());
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        if !is_choice(container) {
+            self.0.push(name.to_string());
+        }
     }
 
-    pub(crate) fn exit(&mut self) {
-        self.0.pop();
+    pub(crate) fn exit(&mut self, container: &str) {
+        if !is_choice(container) {
+            self.0.pop();
+        }
     }
 
     pub(crate) fn name(&self) -> String {
         self.0.join(".")
     }
+}
+
+/// Whether Burn calls a module of this type by its variant.
+fn is_choice(container: &str) -> bool {
+    container.starts_with("Enum:")
 }
 
 struct Visit<F> {
@@ -145,12 +155,12 @@ struct Visit<F> {
 }
 
 impl<F: FnMut(&str, &[usize], Tensor<1>)> ModuleVisitor for Visit<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -168,12 +178,12 @@ struct Restore<'a> {
 }
 
 impl ModuleMapper for Restore<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -73,7 +73,7 @@ pub(crate) fn copy<M: Module>(module: &M, device: &Device) -> M {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::{EncoderConfig, StGcn};
+    use crate::encoder::{Encoder, EncoderConfig};
     use crate::parameters::{Named, collect, collect_gradients};
     use crate::pass::{Pass, absorb};
     use burn::tensor::TensorData;
@@ -96,7 +96,7 @@ mod tests {
         tensor.into_data().try_to_vec().unwrap()
     }
 
-    fn encoder(devices: usize, seed: u64) -> StGcn {
+    fn encoder(devices: usize, seed: u64) -> Encoder {
         let config = EncoderConfig {
             width: 4,
             dim: 12,
@@ -104,7 +104,7 @@ mod tests {
             ..EncoderConfig::small(TopologyId::Kinect20, 16, 2)
         };
         let mut encoder = config.init(seed, &Device::flex().autodiff()).unwrap();
-        encoder.share(&vec![Device::flex(); devices]);
+        assert!(encoder.share(&vec![Device::flex(); devices]));
         encoder
     }
 
@@ -188,6 +188,9 @@ mod tests {
     fn a_copy_leads_gradients_back() {
         let device = Device::flex().autodiff();
         let encoder = encoder(1, 3);
+        let Encoder::StGcn(encoder) = encoder else {
+            unreachable!("the small encoder is an ST-GCN")
+        };
         let block = &encoder.blocks[0].graph;
         let copied = copy(block, &device);
         let gradients = (copied.weight.val() * 3.0).sum().backward();

@@ -1,4 +1,4 @@
-//! The 9x1 convolution along time, in the layout `[batch, joint, frame, channel]`.
+//! The convolution along time, in the layout `[batch, joint, frame, channel]`.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Slice, Tensor};
@@ -6,12 +6,12 @@ use burn::tensor::{Slice, Tensor};
 use crate::fused;
 use crate::init::{Initializer, WEIGHT_SPREAD};
 
-/// Taps of the temporal convolution.
+/// Taps of ST-GCN's temporal convolution.
 pub const TAPS: usize = 9;
-/// Zero frames put before and after a window.
+/// Zero frames put before and after a window of ST-GCN's.
 pub const PADDING: usize = TAPS / 2;
 
-/// Convolution of nine taps along time, the same for every joint.
+/// Convolution along time with an odd number of taps, the same for every joint.
 #[derive(Module, Debug)]
 pub struct TemporalConv {
     /// `[tap, channel in, channel out]`.
@@ -22,8 +22,14 @@ pub struct TemporalConv {
 
 impl TemporalConv {
     pub(crate) fn new(input: usize, output: usize, init: &mut Initializer<'_>) -> Self {
+        Self::with([TAPS, input, output], WEIGHT_SPREAD, init)
+    }
+
+    /// `shape`: taps (odd), channels in and out; weights N(0, `spread`).
+    pub(crate) fn with(shape: [usize; 3], spread: f32, init: &mut Initializer<'_>) -> Self {
+        let [_, _, output] = shape;
         Self {
-            weight: init.normal([TAPS, input, output], 0.0, WEIGHT_SPREAD),
+            weight: init.normal(shape, 0.0, spread),
             bias: init.constant([output], 0.0),
         }
     }
@@ -43,14 +49,14 @@ impl TemporalConv {
     /// The convolution out of Burn's operations, for every backend.
     pub(crate) fn plain(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
         let [batch, joint, frame, input] = x.dims();
-        let [_, _, output] = self.weight.dims();
+        let [taps, _, output] = self.weight.dims();
         let kept = frame.div_ceil(stride);
-        let edge = Tensor::zeros([batch, joint, PADDING, input], &x.device());
+        let edge = Tensor::zeros([batch, joint, taps / 2, input], &x.device());
         let padded = Tensor::cat(vec![edge.clone(), x, edge], 2);
         let weight = self.weight.val();
         let mut sum: Option<Tensor<2>> = None;
-        // Nine shifted slices: under autodiff they cost less than `unfold`.
-        for tap in 0..TAPS {
+        // Shifted slices: under autodiff they cost less than `unfold`.
+        for tap in 0..taps {
             let rows =
                 every(padded.clone(), tap, kept, stride).reshape([batch * joint * kept, input]);
             let part = rows.matmul(weight.clone().narrow(0, tap, 1).reshape([input, output]));

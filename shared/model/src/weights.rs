@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tendon_shared::normalize::NormalizeSpec;
 
 use crate::container::{self, ContainerError};
-use crate::encoder::{ConfigError, EncoderConfig, StGcn};
+use crate::encoder::{ConfigError, Encoder, EncoderConfig};
 use crate::init::Initializer;
 use crate::parameters::{RestoreError, collect, restore};
 
@@ -80,7 +80,7 @@ pub struct Description {
 #[derive(Debug)]
 pub struct Loaded {
     /// The encoder.
-    pub encoder: StGcn,
+    pub encoder: Encoder,
     /// Its classifier, if the file has one.
     pub classifier: Option<Linear>,
     /// What the file says about them.
@@ -136,7 +136,11 @@ pub enum WeightsError {
 }
 
 /// The bytes of an encoder file. Equal weights give equal bytes.
-pub fn encode(encoder: &StGcn, classifier: Option<&Linear>, description: &Description) -> Vec<u8> {
+pub fn encode(
+    encoder: &Encoder,
+    classifier: Option<&Linear>,
+    description: &Description,
+) -> Vec<u8> {
     let mut tensors = collect(encoder);
     if let Some(classifier) = classifier {
         tensors.extend(
@@ -214,7 +218,7 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Loaded, WeightsError> {
 /// The file cannot be written.
 pub fn save(
     path: &Path,
-    encoder: &StGcn,
+    encoder: &Encoder,
     classifier: Option<&Linear>,
     description: &Description,
 ) -> Result<(), WeightsError> {

@@ -1,21 +1,26 @@
-//! The encoder equals PyTorch: outputs, gradients and running averages of a small network.
+//! Both kinds of encoder equal PyTorch: outputs, gradients and running averages of small networks.
 //!
-//! `parity/make.py` makes the fixture with an independent formulation in 64-bit floats.
+//! `parity/make.py` (ST-GCN) and `parity/dsta.py` make the fixtures with independent formulations in 64-bit floats.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use tendon_model::container;
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig, EncoderKind};
 use tendon_model::parameters::{Named, Values, collect, collect_gradients, is_buffer, restore};
 use tendon_model::pass::{Pass, absorb};
 use tendon_shared::topology::TopologyId;
 
 const TOLERANCE: f32 = 1e-4;
 
-fn fixture() -> Named {
-    let bytes = include_bytes!("parity/parity.safetensors");
+const KINDS: [EncoderKind; 2] = [EncoderKind::StGcn, EncoderKind::Dsta];
+
+fn fixture(kind: EncoderKind) -> Named {
+    let bytes: &[u8] = match kind {
+        EncoderKind::StGcn => include_bytes!("parity/parity.safetensors"),
+        EncoderKind::Dsta => include_bytes!("parity/dsta.safetensors"),
+    };
     container::decode(bytes).unwrap().0
 }
 
@@ -34,10 +39,15 @@ fn tensor(fixture: &Named, name: &str, device: &Device) -> Tensor<4> {
     )
 }
 
-fn encoder(fixture: &Named, device: &Device) -> StGcn {
+fn encoder(kind: EncoderKind, fixture: &Named, device: &Device) -> Encoder {
+    let (width, dim) = match kind {
+        EncoderKind::StGcn => (2, 3),
+        EncoderKind::Dsta => (4, 8),
+    };
     let config = EncoderConfig {
-        width: 2,
-        dim: 3,
+        kind,
+        width,
+        dim,
         ..EncoderConfig::small(TopologyId::Sbu15, 8, 1)
     };
     restore(config.init(0, device).unwrap(), &below(fixture, "before.")).unwrap()
@@ -85,37 +95,41 @@ fn check_named(found: &Named, expected: &Named) {
 
 #[test]
 fn training_forward_backward_and_running_averages_equal_pytorch() {
-    let fixture = fixture();
-    let device = Device::flex().autodiff();
-    let mut encoder = encoder(&fixture, &device);
-    let mut pass = Pass::train(ChaCha8Rng::seed_from_u64(0));
-    let features = encoder.features(tensor(&fixture, "x", &device), &mut pass);
-    let output = features.permute([0, 3, 2, 1]);
-    let loss = (output.clone() * tensor(&fixture, "loss_weights", &device)).sum();
-    let gradients = loss.backward();
-    check_tensor("output", output, &fixture["train.output"]);
-    check_named(
-        &collect_gradients(&encoder, &gradients),
-        &below(&fixture, "gradient."),
-    );
-    absorb(&mut encoder, pass);
-    let buffers = collect(&encoder)
-        .into_iter()
-        .filter(|(name, _)| is_buffer(name))
-        .collect();
-    check_named(&buffers, &below(&fixture, "after."));
+    for kind in KINDS {
+        let fixture = fixture(kind);
+        let device = Device::flex().autodiff();
+        let mut encoder = encoder(kind, &fixture, &device);
+        let mut pass = Pass::train(ChaCha8Rng::seed_from_u64(0));
+        let features = encoder.features(tensor(&fixture, "x", &device), &mut pass);
+        let output = features.permute([0, 3, 2, 1]);
+        let loss = (output.clone() * tensor(&fixture, "loss_weights", &device)).sum();
+        let gradients = loss.backward();
+        check_tensor("output", output, &fixture["train.output"]);
+        check_named(
+            &collect_gradients(&encoder, &gradients),
+            &below(&fixture, "gradient."),
+        );
+        absorb(&mut encoder, pass);
+        let buffers = collect(&encoder)
+            .into_iter()
+            .filter(|(name, _)| is_buffer(name))
+            .collect();
+        check_named(&buffers, &below(&fixture, "after."));
+    }
 }
 
 #[test]
 fn inference_equals_pytorch() {
-    let fixture = fixture();
-    let device = Device::flex();
-    let mut values = below(&fixture, "before.");
-    values.extend(below(&fixture, "after."));
-    let encoder = restore(encoder(&fixture, &device), &values).unwrap();
-    check_tensor(
-        "output",
-        encoder.forward(tensor(&fixture, "x", &device)),
-        &fixture["eval.output"],
-    );
+    for kind in KINDS {
+        let fixture = fixture(kind);
+        let device = Device::flex();
+        let mut values = below(&fixture, "before.");
+        values.extend(below(&fixture, "after."));
+        let encoder = restore(encoder(kind, &fixture, &device), &values).unwrap();
+        check_tensor(
+            "output",
+            encoder.forward(tensor(&fixture, "x", &device)),
+            &fixture["eval.output"],
+        );
+    }
 }

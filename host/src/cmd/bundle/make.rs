@@ -99,6 +99,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
     let loaded = load(classifier, &Device::flex())
         .with_context(|| format!("cannot use {}", classifier.display()))?;
     let description = &loaded.description;
+    let check = description.config.check_stacked_st_gcn();
+    check.with_context(|| format!("cannot bundle {}", classifier.display()))?;
     let Some(linear) = &loaded.classifier else {
         bail!(
             "{} holds an encoder without a classifier; make one with `tendon eval finetune`",

@@ -17,7 +17,7 @@ use tendon_host::evaluate::metrics::{Metrics, Predictions};
 use tendon_host::evaluate::outcome::{Found, Outcome};
 use tendon_host::evaluate::pooling::Pooling;
 use tendon_host::evaluate::temperature::fit_temperature;
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig};
 use tendon_model::weights::{Loaded, load};
 use tendon_shared::normalize::NormalizeSpec;
 
@@ -227,7 +227,7 @@ impl Windows {
     /// Features of the three sides under one encoder, with a progress bar.
     pub(super) fn embed(
         &self,
-        encoder: &StGcn,
+        encoder: &Encoder,
         config: &EncoderConfig,
         pooling: Pooling,
         device: &Device,

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use tendon_host::evaluate::finetune::{FinetuneConfig, redropped};
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig};
 use tendon_model::weights::{Provenance, load};
 use tendon_shared::normalize::{Mode, NormalizeSpec};
 
@@ -85,7 +85,7 @@ impl Start {
         config: &FinetuneConfig,
         seed: u64,
         device: &Device,
-    ) -> anyhow::Result<StGcn> {
+    ) -> anyhow::Result<Encoder> {
         let device = device.clone().autodiff();
         Ok(match &self.path {
             Some(path) => redropped(load(path, &device)?.encoder, config.dropout),

@@ -15,7 +15,7 @@ use std::path::Path;
 use tendon_data::windows::WindowSet;
 use tendon_model::augment::random::generator;
 use tendon_model::classifier::Classifier;
-use tendon_model::encoder::{EncoderConfig, StGcn};
+use tendon_model::encoder::{Encoder, EncoderConfig};
 use tendon_model::optimizer::{Optimizer, OptimizerConfig};
 use tendon_model::parameters::{Named, collect, restore};
 use tendon_model::pass::{Pass, absorb};
@@ -32,7 +32,7 @@ pub struct Run<'a> {
     /// Shape and input of the encoder.
     pub encoder: &'a EncoderConfig,
     /// The encoder to start from, on an autodiff device.
-    pub start: StGcn,
+    pub start: Encoder,
     /// Windows to learn from.
     pub train: &'a WindowSet,
     /// Windows of held-out persons; they choose the best epoch and change nothing else.
@@ -282,14 +282,10 @@ fn optimizer(config: &FinetuneConfig) -> OptimizerConfig {
     }
 }
 
-/// The encoder with another dropout rate; the first block stays without.
+/// The encoder with another dropout rate.
 #[must_use]
-pub fn redropped(mut encoder: StGcn, dropout: f64) -> StGcn {
-    encoder
-        .blocks
-        .iter_mut()
-        .skip(1)
-        .for_each(|block| block.dropout = dropout);
+pub fn redropped(mut encoder: Encoder, dropout: f64) -> Encoder {
+    encoder.set_dropout(dropout);
     encoder
 }
 

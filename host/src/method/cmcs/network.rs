@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::head::{Head, HeadConfig};
 use tendon_model::norm::BatchNorm;
 use tendon_model::pass::{Normalized, Pass, absorb};
@@ -12,7 +12,7 @@ use tendon_shared::pose::Presence;
 /// What is trained.
 #[derive(Module, Debug)]
 pub(super) struct Online {
-    pub(super) encoder: StGcn,
+    pub(super) encoder: Encoder,
     projector: Head,
     predictor: Head,
 }
@@ -20,7 +20,7 @@ pub(super) struct Online {
 /// Its moving average, which predicts nothing.
 #[derive(Module, Debug)]
 pub(super) struct Target {
-    pub(super) encoder: StGcn,
+    pub(super) encoder: Encoder,
     projector: Head,
 }
 

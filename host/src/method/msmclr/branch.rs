@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tendon_model::augment::random::generator;
-use tendon_model::encoder::{ConfigError, EncoderConfig, StGcn, pool};
+use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig, pool};
 use tendon_model::head::Head;
 use tendon_model::motion_attention::MotionAttention;
 use tendon_model::pass::{Pass, absorb};
@@ -18,7 +18,7 @@ use crate::method::moco;
 /// Encoder, attention, heads.
 #[derive(Module, Debug)]
 pub(super) struct ScaledBranch {
-    pub(super) encoder: StGcn,
+    pub(super) encoder: Encoder,
     attention: Vec<MotionAttention>,
     head: Head,
     heads: Vec<Head>,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::contrast::Threshold;
 use crate::evaluate::labels::Amount;
-use crate::method::{ClassRule, CmcsConfig, Objective, SkeleMoClrConfig, Statistics};
+use crate::method::{ClassRule, CmcsConfig, Objective, PspConfig, SkeleMoClrConfig, Statistics};
 use crate::pretrain::start::Start;
 
 fn cmcs() -> PretrainConfig {
@@ -169,4 +169,87 @@ fn an_encoder_of_another_shape_is_no_start() {
     let folder = tempfile::tempdir().unwrap();
     let error = second_stage(folder.path(), Some(&start), false, None).unwrap_err();
     assert!(error.to_string().contains("its encoder is"), "{error}");
+}
+
+fn psp(kind: EncoderKind) -> PretrainConfig {
+    let method = MethodConfig::Psp(PspConfig {
+        labels: Amount::PerClass(2),
+        draw: 1,
+        labelled: 4,
+        together: kind == EncoderKind::StGcn,
+        temperature: 0.1,
+        contrast_weight: 0.2,
+        view: Recipe::normal(),
+    });
+    let encoder = EncoderSection {
+        kind,
+        width: 4,
+        ..config().encoder
+    };
+    PretrainConfig {
+        method,
+        encoder,
+        ..config()
+    }
+}
+
+#[test]
+fn psp_killed_and_resumed_ends_with_the_same_bytes_with_either_encoder() {
+    let files = |folder: &Path| {
+        ["encoder", "encoder-joint"]
+            .map(|name| std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap())
+    };
+    for (kind, devices) in [
+        (EncoderKind::Dsta, 1),
+        (EncoderKind::StGcn, 1),
+        (EncoderKind::StGcn, 2),
+    ] {
+        let devices = vec![Device::flex(); devices];
+        let straight = tempfile::tempdir().unwrap();
+        go_on(&devices, straight.path(), &psp(kind), false, None).unwrap();
+        for kill in [1, 9] {
+            let folder = tempfile::tempdir().unwrap();
+            go_on(&devices, folder.path(), &psp(kind), false, Some(kill)).unwrap();
+            go_on(&devices, folder.path(), &psp(kind), true, None).unwrap();
+            assert_eq!(files(folder.path()), files(straight.path()));
+            assert_eq!(log(folder.path()), log(straight.path()));
+        }
+    }
+}
+
+#[test]
+fn psp_writes_both_streams_and_the_joints_alone_without_what_only_pretraining_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = EncoderKind::Dsta;
+    let outcome = go(folder.path(), &psp(kind), false, None).unwrap();
+    let [both, joint] = &outcome.encoders[..] else {
+        unreachable!("two files")
+    };
+    for (path, streams) in [(both, 2), (joint, 1)] {
+        let loaded = tendon_model::weights::load(path, &Device::flex()).unwrap();
+        let config = loaded.description.config;
+        assert_eq!((config.kind, config.streams.len()), (kind, streams));
+        assert_eq!(config.shared_streams, streams == 2);
+        assert_eq!(loaded.classifier.unwrap().weight.dims(), [4, 3]);
+        let bytes = std::fs::read(path).unwrap();
+        let (tensors, _) = tendon_model::container::decode(&bytes).unwrap();
+        let dropped = |name: &String| name.starts_with("attention.") || name.starts_with("head.");
+        assert!(!tensors.keys().any(dropped));
+        assert!(tensors.contains_key("layers.7.query.weight"));
+    }
+}
+
+#[test]
+fn a_dsta_encoder_runs_on_one_device_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let devices = [Device::flex(), Device::flex()];
+    let error = go_on(
+        &devices,
+        folder.path(),
+        &psp(EncoderKind::Dsta),
+        false,
+        None,
+    )
+    .unwrap_err();
+    assert_eq!(error.to_string(), "a dsta encoder runs on one device only");
 }

@@ -14,6 +14,7 @@ mod noise;
 pub mod random;
 mod reverse;
 mod rotation;
+mod sample;
 mod shear;
 mod warp;
 
@@ -79,6 +80,11 @@ pub enum Operation {
         /// Largest relative change of a stretch's duration before all are scaled to fill the window, 0..1.
         amount: f32,
     },
+    /// Takes frames at random, in order, as if the recording had been longer.
+    TemporalSample {
+        /// Equally spaced positions of which as many are taken as a window has frames; with fewer, all frames stay.
+        positions: u32,
+    },
     /// Mixes the axes by a random shear.
     Shear {
         /// Largest off-diagonal entry.
@@ -143,6 +149,9 @@ impl Operation {
         match *self {
             Self::TemporalCrop { ratio } => crop::temporal_crop(view, ratio, rng),
             Self::TimeWarp { pieces, amount } => warp::time_warp(view, pieces, amount, rng),
+            Self::TemporalSample { positions } => {
+                sample::temporal_sample(view, positions, rng);
+            }
             Self::Shear { amplitude } => shear::shear(view, amplitude, rng),
             Self::Flip => flip::flip(view, topology),
             Self::Rotation { large, small } => rotation::rotation(view, large, small, rng),
@@ -289,7 +298,7 @@ pub(crate) mod tests {
         operation.apply(&mut view, topology, &mut generator(seed, 0, 0, 0));
     }
 
-    const ALL: [Operation; 12] = [
+    const ALL: [Operation; 13] = [
         Operation::TemporalCrop { ratio: 6 },
         Operation::Shear { amplitude: 0.5 },
         Operation::Flip,
@@ -313,6 +322,7 @@ pub(crate) mod tests {
             spread: 0.1,
         },
         Operation::JointDrop { rate: 0.5 },
+        Operation::TemporalSample { positions: 17 },
     ];
 
     #[test]
@@ -347,7 +357,7 @@ pub(crate) mod tests {
 
     #[test]
     fn bodies_of_one_window_share_a_draw() {
-        for operation in [ALL[0], ALL[1], ALL[3], ALL[4], ALL[7]] {
+        for operation in [ALL[0], ALL[1], ALL[3], ALL[4], ALL[7], ALL[12]] {
             let mut data = ramp(1, 12, 20);
             data.extend(data.clone());
             apply(operation, &mut data, 9);

@@ -13,6 +13,7 @@ use super::matrix::{Matrix, Write, product};
 use super::norm::Layer;
 use super::temporal::Temporal;
 use super::{CACHED, Flat, Raw, dims, group};
+use crate::temporal::TAPS;
 
 pub(super) use backward::backward;
 pub(super) use forward::forward;
@@ -85,7 +86,7 @@ impl<'a> Block<'a> {
                 adjacency,
                 edge,
             ),
-            temporal: Temporal::new(frames, [output, output], way.stride),
+            temporal: Temporal::new(frames, [TAPS, output, output], way.stride),
             tensors,
         }
     }

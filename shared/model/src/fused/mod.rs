@@ -9,6 +9,7 @@ pub(crate) mod block;
 pub(crate) mod dropout;
 mod graph;
 mod lanes;
+mod leaky;
 mod matrix;
 mod norm;
 mod temporal;
@@ -151,6 +152,12 @@ pub(crate) fn norm(
     ))
 }
 
+/// See [`crate::leaky::leaky_sum`].
+pub(crate) fn leaky_sum(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_leaky_sum(a, b))
+}
+
 #[backend_extension(Autodiff, Flex)]
 trait Fused: Backend {
     fn fused_temporal(
@@ -174,6 +181,8 @@ trait Fused: Backend {
         statistics: FloatTensor<Self>,
         relu: bool,
     ) -> FloatTensor<Self>;
+
+    fn fused_leaky_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl Fused for Flex {
@@ -192,6 +201,10 @@ impl Fused for Flex {
 
     fn fused_norm(rows: Raw, gamma: Raw, beta: Raw, statistics: Raw, relu: bool) -> Raw {
         norm::forward(&rows, &gamma, &beta, &statistics, relu)
+    }
+
+    fn fused_leaky_sum(a: Raw, b: Raw) -> Raw {
+        leaky::forward(&a, &b)
     }
 }
 
@@ -246,6 +259,21 @@ impl Backward<Flex, 3> for NormBackward {
             if let Some(node) = parent {
                 grads.register::<Flex>(node.id, gradient);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LeakySumBackward;
+
+impl Backward<Flex, 2> for LeakySumBackward {
+    type State = Raw;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<Flex>(&ops.node);
+        let found = leaky::backward(&ops.state, &grad);
+        for node in ops.parents.into_iter().flatten() {
+            grads.register::<Flex>(node.id, found.clone());
         }
     }
 }
@@ -322,6 +350,20 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         let output = norm::forward(&rows, &gamma, &beta, &statistics, relu);
         match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((rows, gamma, beta, statistics, relu), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_leaky_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [a.node(), b.node()];
+        let (a, b) = (a.into_primitive(), b.into_primitive());
+        let output = leaky::forward(&a, &b);
+        match LeakySumBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(output.clone(), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

@@ -1,4 +1,4 @@
-//! Temporal convolution as one product a frame: the nine frames around it lie next to each other, so
+//! Temporal convolution as one product a frame: the frames around it lie next to each other, so
 //! nothing is copied, and frames outside the window are left out.
 
 use rayon::prelude::*;
@@ -6,7 +6,6 @@ use rayon::prelude::*;
 use super::lanes::{add_to_rows, sum_rows};
 use super::matrix::{Matrix, Write, product};
 use super::{CACHED, Flat, Raw, dims, group, raw};
-use crate::temporal::{PADDING, TAPS};
 
 /// Sizes of one convolution; a sequence is one joint of one window.
 #[derive(Clone, Copy)]
@@ -16,6 +15,8 @@ pub(super) struct Temporal {
     pub(super) input: usize,
     pub(super) output: usize,
     pub(super) stride: usize,
+    /// Frames that a kept frame sees, odd.
+    pub(super) taps: usize,
 }
 
 /// The weights as the input's gradient needs them.
@@ -25,14 +26,22 @@ pub(super) struct Flipped {
 }
 
 impl Temporal {
-    pub(super) fn new(frames: usize, [input, output]: [usize; 2], stride: usize) -> Self {
+    /// `weight`: taps, input and output channels.
+    pub(super) fn new(frames: usize, weight: [usize; 3], stride: usize) -> Self {
+        let [taps, input, output] = weight;
         Self {
             frames,
             kept: frames.div_ceil(stride),
             input,
             output,
             stride,
+            taps,
         }
+    }
+
+    /// Zero frames before and after a window.
+    fn padding(&self) -> usize {
+        self.taps / 2
     }
 
     /// Floats of a sequence of the input.
@@ -51,13 +60,15 @@ impl Temporal {
             frames,
             kept,
             stride,
+            taps,
             ..
         } = *self;
+        let padding = self.padding();
         (0..kept).map(move |index| {
             let at = index * stride;
-            let first = PADDING.saturating_sub(at);
-            let last = TAPS.min(frames + PADDING - at);
-            (index, first..last, at + first - PADDING)
+            let first = padding.saturating_sub(at);
+            let last = taps.min(frames + padding - at);
+            (index, first..last, at + first - padding)
         })
     }
 
@@ -106,10 +117,15 @@ impl Temporal {
 
     /// The weights turned round for [`Self::input_gradient`].
     pub(super) fn flipped(&self, weight: &[f32]) -> Flipped {
-        let Self { input, output, .. } = *self;
-        let phases = (0..self.stride.min(TAPS)).map(|phase| {
-            let mut turned = Vec::with_capacity(TAPS.div_ceil(self.stride) * input * output);
-            for tap in (phase..TAPS).step_by(self.stride).rev() {
+        let Self {
+            input,
+            output,
+            taps,
+            ..
+        } = *self;
+        let phases = (0..self.stride.min(taps)).map(|phase| {
+            let mut turned = Vec::with_capacity(taps.div_ceil(self.stride) * input * output);
+            for tap in (phase..taps).step_by(self.stride).rev() {
                 let weight = &weight[tap * input * output..][..input * output];
                 for output_channel in 0..output {
                     turned.extend(weight.iter().skip(output_channel).step_by(output));
@@ -131,12 +147,12 @@ impl Temporal {
             stride,
             ..
         } = *self;
-        let count = grad.len() / self.kept_sequence();
+        let (count, padding) = (grad.len() / self.kept_sequence(), self.padding());
         for frame in 0..self.frames {
-            // Frame `frame` lies under tap `frame + PADDING - stride * k` of kept frame `k`.
-            let phase = (frame + PADDING) % stride;
+            // Frame `frame` lies under tap `frame + padding - stride * k` of kept frame `k`.
+            let phase = (frame + padding) % stride;
             let (weight, latest) = match flipped.phases.get(phase) {
-                Some(weight) => (weight.as_slice(), (frame + PADDING) / stride),
+                Some(weight) => (weight.as_slice(), (frame + padding) / stride),
                 None => (&[][..], 0),
             };
             let taps = weight.len() / (input * output);
@@ -169,8 +185,8 @@ impl Temporal {
 
 pub(super) fn forward(x: &Raw, weight: &Raw, bias: &Raw, stride: usize) -> Raw {
     let [batch, joint, frames, input] = dims(x);
-    let [_, _, output] = dims(weight);
-    let sizes = Temporal::new(frames, [input, output], stride);
+    let [taps, _, output] = dims(weight);
+    let sizes = Temporal::new(frames, [taps, input, output], stride);
     let (x, bias, weight) = (Flat::new(x), Flat::new(bias), Flat::new(weight));
     let (sequence, kept) = (sizes.sequence(), sizes.kept_sequence());
     let mut out = vec![0.0; batch * joint * kept];
@@ -197,8 +213,8 @@ pub(super) fn backward(
     needs_x: bool,
 ) -> [Option<Raw>; 3] {
     let [batch, joint, frames, input] = dims(x);
-    let [_, _, output] = dims(weight);
-    let sizes = Temporal::new(frames, [input, output], stride);
+    let [taps, _, output] = dims(weight);
+    let sizes = Temporal::new(frames, [taps, input, output], stride);
     let (x, grad, weight) = (Flat::new(x), Flat::new(grad), Flat::new(weight));
     let (sequence, kept) = (sizes.sequence(), sizes.kept_sequence());
     let run = group(batch * joint);
@@ -208,7 +224,7 @@ pub(super) fn backward(
         .par_chunks(run * sequence)
         .zip(grad.values().par_chunks(run * kept))
         .map(|(x, grad)| {
-            let (mut dweight, mut dbias) = (vec![0.0; TAPS * input * output], vec![0.0; output]);
+            let (mut dweight, mut dbias) = (vec![0.0; taps * input * output], vec![0.0; output]);
             for (x, grad) in x.chunks(chunk * sequence).zip(grad.chunks(chunk * kept)) {
                 sizes.weight_gradient(x, grad, &mut dweight);
                 sum_rows(&mut dbias, grad);
@@ -216,7 +232,7 @@ pub(super) fn backward(
             (dweight, dbias)
         })
         .collect();
-    let (mut dweight, mut dbias) = (vec![0.0; TAPS * input * output], vec![0.0; output]);
+    let (mut dweight, mut dbias) = (vec![0.0; taps * input * output], vec![0.0; output]);
     for (weight, bias) in &parts {
         sum_rows(&mut dweight, weight);
         sum_rows(&mut dbias, bias);
@@ -238,7 +254,7 @@ pub(super) fn backward(
     });
     [
         dx,
-        Some(raw(dweight, [TAPS, input, output])),
+        Some(raw(dweight, [taps, input, output])),
         Some(raw(dbias, [output])),
     ]
 }

@@ -4,11 +4,13 @@ use super::*;
 use crate::block::{Block, BlockSpec};
 use crate::graph::{Adjacency, GraphKind};
 use crate::init::Initializer;
+use crate::leaky::SLOPE;
 use crate::norm::EPSILON;
 use crate::parameters::collect_gradients;
 use crate::pass::Pass;
+use crate::temporal::TemporalConv;
 use burn::module::{Module as _, Param};
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::module::batch_norm_train;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -90,9 +92,11 @@ fn compare<const D: usize, const E: usize>(
 
 #[test]
 fn temporal_convolution_equals_the_plain_one() {
-    let block = block();
-    for stride in [1, 2, 3] {
-        let conv = &block.temporal;
+    let device = device();
+    let seven = TemporalConv::with([7, 48, 48], 0.1, &mut Initializer::new(4, &device));
+    let nine = block().temporal;
+    let each = [1, 2, 3].map(|stride| [(&nine, stride), (&seven, stride)]);
+    for (conv, stride) in each.into_iter().flatten() {
         let shape = [7, JOINTS, FRAMES, 48];
         let (found, expected) = compare(
             shape,
@@ -318,4 +322,16 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let one = run(1);
     assert_eq!(one, run(2));
     assert_eq!(one, run(3));
+}
+
+#[test]
+fn a_leaky_sum_equals_the_plain_one() {
+    let other = values([1_234, CHANNELS], 3.0).require_grad();
+    let (found, expected) = compare(
+        [1_234, CHANNELS],
+        |x: Tensor<2>| super::leaky_sum(x, other.clone()),
+        |x: Tensor<2>| leaky_relu(x + other.clone(), f64::from(SLOPE)),
+    );
+    let gradient = |of| other.grad(of).unwrap();
+    close("other summand", gradient(&found), gradient(&expected));
 }
