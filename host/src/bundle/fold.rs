@@ -159,6 +159,7 @@ pub(crate) mod tests {
     use burn::tensor::{Device, Tensor, TensorData};
     use tendon_bundle::testing::Numbers;
     use tendon_model::classifier::Classifier;
+    use tendon_model::encoder::EncoderKind;
     use tendon_model::graph::GraphKind;
     use tendon_model::parameters::{collect, restore};
     use tendon_model::pass::Pass;
@@ -275,5 +276,16 @@ pub(crate) mod tests {
                 expected: 4
             }
         );
+    }
+
+    #[test]
+    fn an_encoder_without_a_folded_form_is_refused_and_says_what_to_do() {
+        let dsta = EncoderConfig {
+            kind: EncoderKind::Dsta,
+            ..EncoderConfig::small(TopologyId::Kinect20, 8, 1)
+        };
+        let error = fold(&dsta, 3, &BTreeMap::new()).unwrap_err();
+        assert!(matches!(error, FoldError::HostOnly(_)));
+        assert!(error.to_string().contains("encoder-joint"), "{error}");
     }
 }
