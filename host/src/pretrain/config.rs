@@ -300,7 +300,7 @@ mod tests {
     }
 
     /// Methods whose `-paper.toml` says what is otherwise on each set.
-    const METHODS: [&str; 7] = [
+    const METHODS: [&str; 8] = [
         "skeletonclr",
         "skelemixclr",
         "cmcs",
@@ -308,6 +308,7 @@ mod tests {
         "msmclr",
         "skelemoclr",
         "skelemoclr-transfer",
+        "psp",
     ];
 
     /// Sets and splits that papers report.
