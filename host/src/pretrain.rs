@@ -7,6 +7,8 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod config;
+mod error;
+mod files;
 pub mod layers;
 pub mod log;
 pub mod monitor;
@@ -16,31 +18,27 @@ pub mod start;
 pub mod teacher;
 pub mod tensorboard;
 
-use burn::module::Module as _;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use tendon_data::windows::Windows;
-use tendon_model::encoder::ConfigError;
-use tendon_model::weights::{Description, Provenance, WeightsError, save};
-use tendon_shared::normalize::PREPROCESSING_VERSION;
 
 use batch::Batches;
-use checkpoint::{CheckpointError, Position};
+use checkpoint::Position;
 use config::{MethodConfig, PretrainConfig};
-use log::Log;
+use files::{CHECKPOINT, Files, write_encoders};
 use monitor::Monitor;
-use partners::{Partners, PartnersConfig, Quality};
-use start::{Start, StartError};
-use teacher::{Teacher, TeacherError};
-use tensorboard::Events;
+use partners::{Partners, PartnersConfig};
+use start::Start;
+use teacher::Teacher;
 
 use crate::contrast::CollapseWatch;
 use crate::evaluate::labels::choose;
-use crate::evaluate::{EvaluateError, guard};
 use crate::method::{
     AimClr, Cmcs, Drawn, Lessons, Material, Method, MethodError, Moment, MsMclr, Psp, SkeleMixClr,
     SkeleMoClr, SkeletonClr, Transfer,
 };
+
+pub use error::PretrainError;
 
 /// A run: what to train on, how, and where to write.
 pub struct Run<'a> {
@@ -111,86 +109,6 @@ pub struct Outcome {
     pub steps: u64,
     /// Encoder files, if the run is complete.
     pub encoders: Vec<PathBuf>,
-}
-
-/// Why a run stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum PretrainError {
-    /// The encoder's configuration is out of range.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Fewer windows than a batch.
-    #[error("there are {windows} windows, a batch has {batch}: lower `batch` or choose more data")]
-    TooFew {
-        /// Windows there are.
-        windows: usize,
-        /// Windows of a batch.
-        batch: usize,
-    },
-    /// The folder has a run and `resume` was not asked for.
-    #[error("{path} is there already: add --resume to go on, or choose another --out")]
-    Occupied {
-        /// The checkpoint.
-        path: PathBuf,
-    },
-    /// There is no device to run on.
-    #[error("no device was named")]
-    NoDevice,
-    /// Nothing could share its windows.
-    #[error("{what} runs on one device only")]
-    OneDevice {
-        /// The method or the encoder.
-        what: &'static str,
-    },
-    /// The method compares windows with themselves only.
-    #[error("{method} takes no partners: remove [partners] from the configuration")]
-    NoPartners {
-        /// The method.
-        method: &'static str,
-    },
-    /// There is nothing to resume.
-    #[error("{path} is not there: nothing to resume, run without --resume")]
-    NothingToResume {
-        /// The checkpoint.
-        path: PathBuf,
-    },
-    /// A checkpoint could not be read or written.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The method cannot go on.
-    #[error(transparent)]
-    Method(#[from] MethodError),
-    /// The run cannot start from the encoder that was named.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The embeddings do not fit the windows.
-    #[error(transparent)]
-    Teacher(#[from] TeacherError),
-    /// A method without a teacher has one, or one that needs it has none.
-    #[error("{method} {}", if *.needed { "learns from a teacher's embeddings: name their file with --teacher-embeddings" } else { "has no use for a teacher's embeddings: leave --teacher-embeddings out" })]
-    NoTeacher {
-        /// The method.
-        method: &'static str,
-        /// Whether it needs them.
-        needed: bool,
-    },
-    /// An encoder file could not be written.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The monitor failed.
-    #[error("monitor: {0}")]
-    Monitor(#[from] EvaluateError),
-    /// The windows contradict their own specification.
-    #[error("windows: {0}")]
-    Windows(#[from] tendon_shared::stream::StreamLengthError),
-    /// A log could not be written.
-    #[error("{path}: {source}")]
-    Log {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
 }
 
 /// Runs or resumes a pretraining run; `watch` sees progress and may stop it.
@@ -511,202 +429,6 @@ fn restore(
         }
         (false, _) => Err(PretrainError::Occupied { path }),
     }
-}
-
-const CHECKPOINT: &str = "checkpoint.safetensors";
-
-/// The files that grow during a run.
-struct Files {
-    log: (PathBuf, Log),
-    events: (PathBuf, Events),
-    checkpoint: PathBuf,
-}
-
-impl Files {
-    fn open(run: &Run<'_>, resumed: Option<u64>) -> Result<Self, PretrainError> {
-        let (log, events) = (run.folder.join("log.jsonl"), run.folder.join("tensorboard"));
-        std::fs::create_dir_all(run.folder).map_err(failed(run.folder))?;
-        Ok(Self {
-            log: (log.clone(), Log::open(&log, resumed).map_err(failed(&log))?),
-            events: (
-                events.clone(),
-                Events::create(&events, resumed.unwrap_or(0), (run.clock)())
-                    .map_err(failed(&events))?,
-            ),
-            checkpoint: run.folder.join(CHECKPOINT),
-        })
-    }
-
-    fn figures(
-        &mut self,
-        run: &Run<'_>,
-        step: u64,
-        kind: &str,
-        figures: &[(&str, f64)],
-    ) -> Result<(), PretrainError> {
-        let named: Vec<_> = figures
-            .iter()
-            .map(|(name, value)| (name.to_string(), *value))
-            .collect();
-        self.log
-            .1
-            .write(step, kind, &named)
-            .map_err(failed(&self.log.0))?;
-        let tagged: Vec<_> = named
-            .into_iter()
-            .map(|(name, value)| (format!("{kind}/{name}"), value))
-            .collect();
-        self.events
-            .1
-            .write(step, (run.clock)(), &tagged)
-            .map_err(failed(&self.events.0))
-    }
-
-    /// Asks the monitor about the first network.
-    fn monitor(
-        &mut self,
-        run: &Run<'_>,
-        monitor: &Option<Monitor>,
-        method: &dyn Method,
-        step: u64,
-    ) -> Result<Option<f64>, PretrainError> {
-        let Some(monitor) = monitor else {
-            return Ok(None);
-        };
-        let mut first = None;
-        for network in method.networks() {
-            let encoder = run.config.encoder(run.windows.topology());
-            let encoder = encoder.with_streams(network.streams);
-            let top1 = monitor.top1(
-                &network.encoder.valid(),
-                &encoder,
-                run.windows,
-                &run.devices[0],
-            )?;
-            self.figures(
-                run,
-                step,
-                "monitor",
-                &[(&format!("knn{}", network.name), top1)],
-            )?;
-            first.get_or_insert(top1);
-        }
-        Ok(first)
-    }
-
-    /// Looks for partners with the first network and logs how good they are.
-    fn partners(
-        &mut self,
-        run: &Run<'_>,
-        config: PartnersConfig,
-        method: &dyn Method,
-        step: u64,
-    ) -> Result<Partners, PretrainError> {
-        let networks = method.networks();
-        let network = &networks[0];
-        let mut shape = run.config.encoder(run.windows.topology());
-        shape.streams.clone_from(&network.streams);
-        let encoder = network.encoder.valid();
-        let found = Partners::find(config, &encoder, &shape, run.windows, &run.devices[0])?;
-        let Quality {
-            coverage,
-            precision,
-        } = found.quality(run.windows.labels());
-        let figures = [("coverage", coverage), ("precision", precision)];
-        // They are the next step's: a run that resumes here looks again and writes this line again.
-        self.figures(run, step + 1, "partners", &figures)?;
-        Ok(found)
-    }
-
-    /// Keeps the encoders of this step, if the configuration asks for a curve.
-    fn snapshot(&self, run: &Run<'_>, method: &dyn Method, step: u64) -> Result<(), PretrainError> {
-        if run.config.snapshot_epochs > 0 {
-            write_encoders(run, method, step, &format!("snapshots/encoder-{step:07}"))?;
-        }
-        Ok(())
-    }
-
-    fn checkpoint(
-        &self,
-        position: &Position,
-        method: &dyn Method,
-        collapse: &CollapseWatch,
-        partners: Option<&Partners>,
-    ) -> Result<(), PretrainError> {
-        let mut state = method.state();
-        if let Some(partners) = partners {
-            partners.store(&mut state);
-        }
-        state
-            .numbers
-            .insert("collapse.low".to_string(), collapse.state());
-        Ok(checkpoint::save(&self.checkpoint, position, &state)?)
-    }
-}
-
-fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> PretrainError {
-    let path = path.to_path_buf();
-    move |source| PretrainError::Log { path, source }
-}
-
-/// Writes every network's encoder file.
-fn write_encoders(
-    run: &Run<'_>,
-    method: &dyn Method,
-    step: u64,
-    stem: &str,
-) -> Result<Vec<PathBuf>, PretrainError> {
-    let Run {
-        config, windows, ..
-    } = *run;
-    let mut subjects = windows.subjects().to_vec();
-    subjects.sort_unstable();
-    subjects.dedup();
-    let provenance = Provenance {
-        data_digest: windows.digests().join(","),
-        split: run.split.to_string(),
-        subjects,
-        method: config.method.name().to_string(),
-        epochs: step * config.batch as u64 / windows.len().max(1) as u64,
-        steps: step,
-        seed: config.seed,
-        preprocessing_version: PREPROCESSING_VERSION,
-        config_digest: config.digest(),
-        labels: labels_used(run),
-        base: run.start.map(|start| Box::new(start.provenance.clone())),
-    };
-    let before = run.start.map_or(&[][..], |start| &start.seen);
-    let seen = guard::join(before, windows.recordings().iter().copied());
-    let mut paths = Vec::new();
-    let mut classifiers = method.classifiers().into_iter();
-    for network in method.networks() {
-        let classifier = classifiers.next().map(|classifier| classifier.valid());
-        let description = Description {
-            config: config
-                .encoder(windows.topology())
-                .with_streams(network.streams),
-            normalize: config.normalize(),
-            classes: match classifier {
-                Some(_) => windows.classes().to_vec(),
-                None => Vec::new(),
-            },
-            temperature: None,
-            provenance: provenance.clone(),
-            seen: seen.clone(),
-        };
-        let separator = if network.name.is_empty() { "" } else { "-" };
-        let path = run
-            .folder
-            .join(format!("{stem}{separator}{}.safetensors", network.name));
-        save(
-            &path,
-            &network.encoder.valid(),
-            classifier.as_ref(),
-            &description,
-        )?;
-        paths.push(path);
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]
