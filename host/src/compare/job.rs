@@ -139,7 +139,10 @@ pub fn jobs(plan: &Plan, places: Places<'_>) -> Vec<Job> {
     for &seed in &plan.seeds {
         for encoder in &plan.encoders {
             let alone: Vec<Vec<&SetPlan>> = match encoder.on.as_slice() {
-                [] => plan.sets.iter().map(|set| vec![set]).collect(),
+                [] => {
+                    let own = plan.sets.iter().filter(|set| set.like.is_none());
+                    own.map(|set| vec![set]).collect()
+                }
                 names => vec![names.iter().filter_map(|name| plan.set(name)).collect()],
             };
             for sets in alone {
@@ -248,9 +251,12 @@ fn judge(
             ProtocolKind::Fuse => networks.as_slice(),
             _ => &networks[..1],
         };
-        // An encoder of one set is judged on it; one of several sets, or of a set that it names, wherever the protocol goes.
+        // An encoder of one set is judged on it and on those like it; one of several sets, or of a set that it names, wherever the protocol goes.
         let goes = |set: &&SetPlan| protocol.on.is_empty() || protocol.on.contains(&set.name);
-        let own = |set: &&SetPlan| !encoder.on.is_empty() || sets.contains(set);
+        let own = |set: &&SetPlan| {
+            let like = |other: &&SetPlan| set.like.as_ref() == Some(&other.name);
+            !encoder.on.is_empty() || sets.contains(set) || sets.iter().any(like)
+        };
         for set in plan.sets.iter().filter(goes).filter(own) {
             let folder = made
                 .folder
@@ -437,6 +443,23 @@ mod tests {
                 .contains("--data /f/a.safetensors --split s --data /f/b.safetensors --split t")
         );
         assert!(text.join(" ").contains("--epochs 7"));
+    }
+
+    #[test]
+    fn a_set_like_another_takes_that_ones_encoders() {
+        let mut plan = plan();
+        plan.sets[1].like = Some("a".to_owned());
+        plan.encoders.truncate(1);
+        let jobs = jobs(&plan, places(Path::new("/f")));
+        let titles: Vec<String> = jobs.iter().map(Job::title).collect();
+        assert_eq!(
+            titles,
+            [
+                "single, seed 3: pretrain on a",
+                "single, seed 3: probe on a",
+                "single, seed 3: probe on b",
+            ]
+        );
     }
 
     #[test]

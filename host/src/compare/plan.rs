@@ -37,6 +37,8 @@ pub struct SetPlan {
     pub data: PathBuf,
     /// The split.
     pub split: String,
+    /// Another set with the same training side: nothing is pretrained for this one, that one's encoders are judged on it, too.
+    pub like: Option<String>,
 }
 
 /// An encoder to pretrain.
@@ -232,6 +234,16 @@ pub enum PlanError {
         /// The name.
         from: String,
     },
+    /// A set that another cannot be like.
+    #[error(
+        "the set {by:?} is like {set:?}, which is no set of the same file with encoders of its own"
+    )]
+    Like {
+        /// Which set says so.
+        by: String,
+        /// The name.
+        set: String,
+    },
     /// A set that is not there.
     #[error("{by:?} names the set {set:?}, which the plan does not have")]
     Unknown {
@@ -269,6 +281,16 @@ impl Plan {
                 return Err(PlanError::Unknown {
                     by: by.clone(),
                     set: set.clone(),
+                });
+            }
+        }
+        for set in &plan.sets {
+            let Some(like) = &set.like else { continue };
+            let own = |other: &SetPlan| other.like.is_none() && other.data == set.data;
+            if !plan.set(like).is_some_and(own) {
+                return Err(PlanError::Like {
+                    by: set.name.clone(),
+                    set: like.clone(),
                 });
             }
         }
@@ -347,6 +369,9 @@ mod tests {
             Plan::parse(&text).unwrap_err().to_string()
         };
         assert!(error("[0, 1]", "[]").contains("no seed"));
+        let like = "split = \"cameras=1 / cameras=2\"\nlike = \"a\"";
+        let found = error("split = \"cameras=1 / cameras=2\"", like);
+        assert!(found.contains("with encoders of its own"), "{found}");
         assert!(error("\"untrained\"", "\"../up\"").contains("not a name"));
         assert!(error("kind = \"probe\"", "kind = \"probe\"\non = [\"b\"]").contains("\"b\""));
         assert!(error("epochs = 0", "epoch = 0").contains("epoch"));
