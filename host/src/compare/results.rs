@@ -113,7 +113,11 @@ fn headline(protocol: &str, labels: Option<&str>, outcome: &Outcome) -> Vec<(Str
             .iter()
             .filter(|one| own(&one.name) && (!several || one.name == "encoder, finetuned"))
             .map(|one| {
-                let name = format!("{protocol}, {}", one.amount);
+                let way = match one.name.as_str() {
+                    "encoder, label spreading" => " spread",
+                    _ => "",
+                };
+                let name = format!("{protocol}{way}, {}", one.amount);
                 (name, mean_and_spread(&one.top1).0)
             })
             .collect();
@@ -278,6 +282,7 @@ mod tests {
                 outcome.draws = vec![
                     draws("statistics, logistic regression", [1.0, 1.0]),
                     draws("encoder, logistic regression", [0.2, 0.4]),
+                    draws("encoder, label spreading", [0.5, 0.7]),
                 ];
             }
             outcome.write(&job.folder).unwrap();
@@ -289,6 +294,8 @@ mod tests {
         assert!((mean - 0.5).abs() < 1e-9 && spread > 0.1 && seeds == 2);
         let (few, _, _) = row.figure("few, 1 a class", "a").unwrap();
         assert!((few - 0.3).abs() < 1e-9);
+        let (spread, _, _) = row.figure("few spread, 1 a class", "a").unwrap();
+        assert!((spread - 0.6).abs() < 1e-9);
         let labelled = |draw| Job {
             labels: Some(Labels {
                 amount: Amount("5%".to_owned()),
