@@ -1,6 +1,10 @@
 //! `tendon pretrain` under kill -9: resumed, it ends with the very bytes of an undisturbed run.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/shrink.rs"]
+mod shrink;
+
+use shrink::shrink;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,18 +24,11 @@ fn config(text: &str) -> String {
         ("mining_epoch", "3"),
         ("reduced", "3"),
     ];
-    let line = |line: &str| {
-        let key = line.split(" = ").next().unwrap_or_default();
-        match small.iter().find(|(name, _)| *name == key) {
-            Some((name, value)) => format!("{name} = {value}\n"),
-            None => format!("{line}\n"),
-        }
-    };
     let (before, monitor) = text.split_once("[monitor]").unwrap();
     let monitor = monitor
         .replace("epochs = 10", "epochs = 1")
         .replace("subjects = 2", "subjects = 1");
-    before.lines().map(line).collect::<String>() + "[monitor]" + &monitor
+    shrink(before, &small) + "[monitor]" + &monitor
 }
 
 fn tendon(folder: &Path, args: &[&str]) -> Command {

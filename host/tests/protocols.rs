@@ -1,8 +1,11 @@
 //! Protocols of several stages as their user runs them: transfer to another set, and a comparison with a second stage.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/shrink.rs"]
+mod shrink;
 mod support;
 
+use shrink::shrink;
 use std::path::Path;
 use support::{check, files};
 
@@ -21,17 +24,7 @@ fn small(text: &str) -> String {
         ("steps", "[]"),
         ("draws", "2"),
     ];
-    let line = |line: &str| {
-        let key = line.split(" = ").next().unwrap_or_default();
-        match small.iter().find(|(name, _)| *name == key) {
-            Some((name, value)) => format!("{name} = {value}\n"),
-            None => format!("{line}\n"),
-        }
-    };
-    text.lines()
-        .map(line)
-        .collect::<String>()
-        .replace("subjects = 2", "subjects = 1")
+    shrink(text, &small).replace("subjects = 2", "subjects = 1")
 }
 
 fn synth(folder: &Path, name: &str, seed: &str) {

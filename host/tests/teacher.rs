@@ -4,8 +4,11 @@
 //! visible word without one.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/shrink.rs"]
+mod shrink;
 mod support;
 
+use shrink::shrink;
 use std::io::Write as _;
 use std::process::Command;
 use support::{check, files, tendon};
@@ -29,15 +32,8 @@ fn config() -> String {
     ];
     let text = include_str!("../../configs/pretrain/skelemoclr-transfer-small.toml");
     let (run, monitor) = text.split_once("[monitor]").unwrap();
-    let line = |line: &str| {
-        let key = line.split(" = ").next().unwrap_or_default();
-        match small.iter().find(|(name, _)| *name == key) {
-            Some((name, value)) => format!("{name} = {value}\n"),
-            None => format!("{line}\n"),
-        }
-    };
     let monitor = monitor.replace("subjects = 2", "subjects = 1");
-    run.lines().map(line).collect::<String>() + "[monitor]" + &monitor
+    shrink(run, &small) + "[monitor]" + &monitor
 }
 
 #[test]

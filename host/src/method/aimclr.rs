@@ -173,11 +173,7 @@ impl Method for AimClr {
     }
 
     fn networks(&self) -> Vec<Network<'_>> {
-        vec![Network {
-            name: "",
-            streams: self.encoder.streams.clone(),
-            encoder: &self.moco.online.encoder,
-        }]
+        Network::only(&self.encoder, &self.moco.online.encoder)
     }
 
     fn encoders(&mut self) -> Vec<&mut Encoder> {

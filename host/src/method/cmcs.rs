@@ -17,11 +17,12 @@ use burn::tensor::{Device, Gradients, Tensor};
 use tendon_model::augment::Recipe;
 use tendon_model::ema::{Ema, TargetNorm, warmed_decay};
 use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
-use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
+use tendon_model::optimizer::OptimizerConfig;
 use tendon_model::parameters::{collect, restore};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
 
+use super::descent::Descent;
 use super::{Draw, Drawn, Loss, Method, MethodError, Moment, Network, Pool, State, ViewSpec};
 use crate::contrast::{Pair, spread, vote, vote_loss};
 
@@ -38,9 +39,7 @@ pub struct Cmcs {
     target: Vec<Target>,
     /// How the targets move after the step whose loss was computed last; nothing leaves them where they are.
     ema: Option<Ema>,
-    optimizer_config: OptimizerConfig,
-    optimizer: Optimizer,
-    device: Device,
+    descent: Descent,
 }
 
 impl Cmcs {
@@ -94,9 +93,7 @@ impl Cmcs {
             online,
             target,
             ema: None,
-            optimizer_config: optimizer,
-            optimizer: optimizer.init(),
-            device: device.clone(),
+            descent: Descent::new(optimizer, device),
         })
     }
 
@@ -216,8 +213,7 @@ impl Method for Cmcs {
     }
 
     fn learn(&mut self, gradients: &Gradients, rate: f64) -> f64 {
-        let norm = gradient_norm(&self.online, gradients);
-        self.online = self.optimizer.step(rate, self.online.clone(), gradients);
+        let norm = self.descent.step(&mut self.online, gradients, rate);
         if let Some(ema) = self.ema.take() {
             self.target = ema.update(&self.online, self.target.clone());
         }
@@ -249,23 +245,14 @@ impl Method for Cmcs {
         let mut state = State::default();
         state.insert("online", collect(&self.online));
         state.insert("target", collect(&self.target));
-        state.insert("optimizer", self.optimizer.state());
-        let steps = self.optimizer.steps();
-        state.numbers.insert("optimizer.steps".to_string(), steps);
+        self.descent.store(&mut state);
         state
     }
 
     fn restore(&mut self, state: &State) -> Result<(), MethodError> {
         self.online = restore(self.online.clone(), &state.below("online"))?;
         self.target = restore(self.target.clone(), &state.below("target"))?;
-        let steps = state.number("optimizer.steps")?;
-        self.optimizer = Optimizer::resume(
-            self.optimizer_config,
-            steps,
-            &state.below("optimizer"),
-            &self.device,
-        );
-        Ok(())
+        self.descent.restore(state)
     }
 }
 

@@ -13,11 +13,12 @@ use tendon_model::ema::{Ema, TargetNorm, warmed_decay};
 use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::head::{Head, HeadConfig, unit_rows};
 use tendon_model::norm::BatchNorm;
-use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
+use tendon_model::optimizer::OptimizerConfig;
 use tendon_model::parameters::{collect, restore};
 use tendon_model::pass::{Normalized, Pass, absorb};
 use tendon_shared::pose::Presence;
 
+use super::descent::Descent;
 use super::{Draw, Drawn, MethodError, Moment, Pool, SkeletonClrConfig, State, ViewSpec};
 use crate::contrast::Queue;
 
@@ -150,9 +151,7 @@ pub(super) struct Moco<B> {
     pub(super) online: B,
     pub(super) target: B,
     pub(super) queue: Queue,
-    optimizer_config: OptimizerConfig,
-    optimizer: Optimizer,
-    device: Device,
+    descent: Descent,
 }
 
 impl<B: Module> Moco<B> {
@@ -177,9 +176,7 @@ impl<B: Module> Moco<B> {
             config,
             online,
             target,
-            optimizer_config: optimizer,
-            optimizer: optimizer.init(),
-            device: device.clone(),
+            descent: Descent::new(optimizer, device),
         })
     }
 
@@ -210,9 +207,7 @@ impl<B: Module> Moco<B> {
 
     /// See [`super::Method::learn`].
     pub(super) fn learn(&mut self, gradients: &Gradients, rate: f64) -> f64 {
-        let norm = gradient_norm(&self.online, gradients);
-        self.online = self.optimizer.step(rate, self.online.clone(), gradients);
-        norm
+        self.descent.step(&mut self.online, gradients, rate)
     }
 
     /// See [`super::Method::state`].
@@ -220,12 +215,10 @@ impl<B: Module> Moco<B> {
         let mut state = State::default();
         state.insert("online", collect(&self.online));
         state.insert("target", collect(&self.target));
-        state.insert("optimizer", self.optimizer.state());
+        self.descent.store(&mut state);
         let (keys, next) = self.queue.state();
         state.tensors.insert("queue.keys".to_string(), keys);
         state.numbers.insert("queue.next".to_string(), next);
-        let steps = self.optimizer.steps();
-        state.numbers.insert("optimizer.steps".to_string(), steps);
         state
     }
 
@@ -233,13 +226,7 @@ impl<B: Module> Moco<B> {
     pub(super) fn restore(&mut self, state: &State) -> Result<(), MethodError> {
         self.online = restore(self.online.clone(), &state.below("online"))?;
         self.target = restore(self.target.clone(), &state.below("target"))?;
-        let steps = state.number("optimizer.steps")?;
-        self.optimizer = Optimizer::resume(
-            self.optimizer_config,
-            steps,
-            &state.below("optimizer"),
-            &self.device,
-        );
+        self.descent.restore(state)?;
         let keys = state.below("queue").remove("keys").unwrap_or_default();
         self.queue.restore(&keys, state.number("queue.next")?)?;
         Ok(())

@@ -23,6 +23,7 @@
 
 mod aimclr;
 mod cmcs;
+mod descent;
 mod moco;
 mod msmclr;
 mod psp;
@@ -40,7 +41,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use tendon_model::augment::Recipe;
 use tendon_model::augment::random::generator;
-use tendon_model::encoder::Encoder;
+use tendon_model::encoder::{Encoder, EncoderConfig};
 use tendon_model::parameters::{Named, RestoreError};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
@@ -137,6 +138,17 @@ pub struct Network<'a> {
     pub streams: Vec<Stream>,
     /// The encoder.
     pub encoder: &'a Encoder,
+}
+
+impl<'a> Network<'a> {
+    /// The only encoder of a method.
+    fn only(config: &EncoderConfig, encoder: &'a Encoder) -> Vec<Self> {
+        vec![Self {
+            name: "",
+            streams: config.streams.clone(),
+            encoder,
+        }]
+    }
 }
 
 /// Everything that a resumed run needs besides its configuration.

@@ -13,13 +13,14 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig, pool};
 use tendon_model::head::{Head, HeadConfig, unit_rows, xavier_classifier};
-use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
+use tendon_model::optimizer::OptimizerConfig;
 use tendon_model::parameters::{collect, restore};
 use tendon_model::pass::{Pass, absorb};
 use tendon_model::polymerised_attention::{LEVELS, PolymerisedAttention};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::Stream;
 
+use super::descent::Descent;
 use super::{
     Draw, Drawn, Loss, Material, Method, MethodError, Moment, Network, Pool, State, ViewSpec,
 };
@@ -47,9 +48,7 @@ pub struct Psp {
     encoder: EncoderConfig,
     batch: usize,
     online: Networks,
-    optimizer: Optimizer,
-    optimizer_config: OptimizerConfig,
-    device: Device,
+    descent: Descent,
 }
 
 /// What comes out of the networks, of one stream after the other.
@@ -90,11 +89,9 @@ impl Psp {
                 head: head.init_xavier(seeds(2), &trained),
                 classifier: xavier_classifier(dim, material.classes, seeds(3), &trained),
             },
-            optimizer: optimizer.init(),
-            optimizer_config: optimizer,
+            descent: Descent::new(optimizer, device),
             encoder: encoder.clone(),
             batch: material.batch,
-            device: device.clone(),
             config,
         })
     }
@@ -231,9 +228,7 @@ impl Method for Psp {
     }
 
     fn learn(&mut self, gradients: &Gradients, rate: f64) -> f64 {
-        let norm = gradient_norm(&self.online, gradients);
-        self.online = self.optimizer.step(rate, self.online.clone(), gradients);
-        norm
+        self.descent.step(&mut self.online, gradients, rate)
     }
 
     /// First both streams, then the first one alone, which is an ordinary encoder.
@@ -265,18 +260,13 @@ impl Method for Psp {
     fn state(&self) -> State {
         let mut state = State::default();
         state.insert("online", collect(&self.online));
-        state.insert("optimizer", self.optimizer.state());
-        let steps = self.optimizer.steps();
-        state.numbers.insert("optimizer.steps".to_string(), steps);
+        self.descent.store(&mut state);
         state
     }
 
     fn restore(&mut self, state: &State) -> Result<(), MethodError> {
         self.online = restore(self.online.clone(), &state.below("online"))?;
-        let steps = state.number("optimizer.steps")?;
-        let moments = state.below("optimizer");
-        self.optimizer = Optimizer::resume(self.optimizer_config, steps, &moments, &self.device);
-        Ok(())
+        self.descent.restore(state)
     }
 }
 

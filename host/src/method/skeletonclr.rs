@@ -124,12 +124,7 @@ impl Method for SkeletonClr {
     }
 
     fn networks(&self) -> Vec<Network<'_>> {
-        let streams = self.encoder.streams.clone();
-        vec![Network {
-            name: "",
-            streams,
-            encoder: &self.moco.online.encoder,
-        }]
+        Network::only(&self.encoder, &self.moco.online.encoder)
     }
 
     fn encoders(&mut self) -> Vec<&mut Encoder> {

@@ -15,10 +15,11 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use tendon_model::alignment::Alignment;
 use tendon_model::encoder::{ConfigError, Encoder, EncoderConfig};
 use tendon_model::norm::BatchNorm;
-use tendon_model::optimizer::{Optimizer, OptimizerConfig, gradient_norm};
+use tendon_model::optimizer::OptimizerConfig;
 use tendon_model::parameters::{Values, collect, restore};
 use tendon_model::pass::{Normalized, Pass, absorb};
 
+use super::descent::Descent;
 use super::{Draw, Drawn, Loss, Method, MethodError, Moment, Network, Pool, State, ViewSpec};
 use crate::contrast::{paired_accuracy, paired_loss, spread};
 
@@ -68,8 +69,7 @@ pub struct Transfer {
     texts: Tensor<2>,
     of_window: Vec<Option<usize>>,
     online: Online,
-    optimizer: Optimizer,
-    optimizer_config: OptimizerConfig,
+    descent: Descent,
     device: Device,
 }
 
@@ -107,8 +107,7 @@ impl Transfer {
             encoder: encoder.clone(),
             batch,
             online,
-            optimizer: optimizer.init(),
-            optimizer_config: optimizer,
+            descent: Descent::new(optimizer, device),
             device: device.clone(),
             config,
         })
@@ -170,21 +169,14 @@ impl Method for Transfer {
     }
 
     fn learn(&mut self, gradients: &Gradients, rate: f64) -> f64 {
-        let norm = gradient_norm(&self.online, gradients);
-        let moved = self.optimizer.step(rate, self.online.clone(), gradients);
-        self.online = Online {
-            alignment: moved.alignment.limited(self.config.least_temperature),
-            ..moved
-        };
+        let norm = self.descent.step(&mut self.online, gradients, rate);
+        let alignment = self.online.alignment.clone();
+        self.online.alignment = alignment.limited(self.config.least_temperature);
         norm
     }
 
     fn networks(&self) -> Vec<Network<'_>> {
-        vec![Network {
-            name: "",
-            streams: self.encoder.streams.clone(),
-            encoder: &self.online.encoder,
-        }]
+        Network::only(&self.encoder, &self.online.encoder)
     }
 
     fn encoders(&mut self) -> Vec<&mut Encoder> {
@@ -194,18 +186,13 @@ impl Method for Transfer {
     fn state(&self) -> State {
         let mut state = State::default();
         state.insert("online", collect(&self.online));
-        state.insert("optimizer", self.optimizer.state());
-        let steps = self.optimizer.steps();
-        state.numbers.insert("optimizer.steps".to_string(), steps);
+        self.descent.store(&mut state);
         state
     }
 
     fn restore(&mut self, state: &State) -> Result<(), MethodError> {
         self.online = restore(self.online.clone(), &state.below("online"))?;
-        let steps = state.number("optimizer.steps")?;
-        let moments = state.below("optimizer");
-        self.optimizer = Optimizer::resume(self.optimizer_config, steps, &moments, &self.device);
-        Ok(())
+        self.descent.restore(state)
     }
 }
 
