@@ -4,7 +4,7 @@
 //! needs, the loop (`pretrain`) makes them, [`Method::loss`] turns them into one number and [`Method::learn`]
 //! moves the networks. Everything random comes from counters in [`Moment`]; everything a resumed run needs is in [`State`].
 //!
-//! The seam was checked on paper against the five methods that use it:
+//! What the methods ask of this seam:
 //! - **SkeleMixCLR**: one draw, views query and key (normal recipe, T = 64). The mixing partner, parts and
 //!   frames come from `Moment::noise`, the paste and the mask pooling from `Encoder::fold` and `features`; the head runs
 //!   twice, each time in a pass of its own, so its BatchNorm sees two batches. Queue and target as in the base.
