@@ -14,10 +14,8 @@ pub mod slots;
 pub mod capture;
 // Windows out of pose events.
 pub mod window;
-// The int8 encoder on windows.
+// What is reported of answers.
 pub mod infer;
-// Learning from unlabelled windows, and undoing it.
-pub mod adapt;
 // One bundle at work, from pose events to recognised windows.
 pub mod runner;
 // The pipeline that the agent runs.

@@ -1,14 +1,14 @@
 //! The pipeline that the agent runs: a [`Runner`] behind the agent's seam.
 
-use crate::adapt::adapter::{Places, Work};
-use crate::adapt::guard::Scores;
-use crate::adapt::state::StateError;
 use crate::capture::Event;
 use crate::pipeline::{Idle, Output, Pipeline, Standing};
 use crate::runner::{PipelineConfig, Recognised, Runner, WindowError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tendon_adapt::adapter::{Places, Work};
+use tendon_adapt::guard::Scores;
+use tendon_adapt::state::StateError;
 use tendon_bundle::VerifiedBundle;
 use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Serving};
 use tendon_shared::protocol::error::WireError;

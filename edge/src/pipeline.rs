@@ -120,7 +120,7 @@ pub fn spawn<P: Pipeline>(
     let thread = std::thread::Builder::new()
         .name("pipeline".into())
         .spawn(move || {
-            crate::adapt::device::compute_here();
+            tendon_adapt::device::compute_here();
             work(&mut pipeline, &mut event_queue, &mut order_queue, &outputs);
             pipeline.close();
         })?;

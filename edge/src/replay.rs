@@ -3,9 +3,6 @@
 //! Each window is first recognised by both tails and then learnt from (predict, then update); all adaptation that a window
 //! gives rise to is done before the next one. Labels come from the stream's end marks and are only counted here.
 
-use crate::adapt::adapter::{AdaptCounts, Places, Work, distance};
-use crate::adapt::guard::Judgement;
-use crate::adapt::journal::Record;
 use crate::capture::Event;
 use crate::capture::counters::{CaptureCounts, Counters};
 use crate::capture::framing::Framing;
@@ -16,6 +13,9 @@ use serde::Serialize;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
+use tendon_adapt::adapter::{AdaptCounts, Places, Work, distance};
+use tendon_adapt::guard::Judgement;
+use tendon_adapt::journal::Record;
 use tendon_bundle::VerifiedBundle;
 
 /// Right answers of labelled windows.

@@ -2,26 +2,19 @@
 //!
 //! Single-threaded and without clock, so that a stream gives the same answers live and in a measurement.
 
-use crate::adapt::adapter::{Adapter, Base, Observed, Places, Work};
-use crate::adapt::model::{Model, Prediction};
-use crate::adapt::source::SourceBuffer;
-use crate::adapt::state::StateError;
-use crate::adapt::{AdaptConfig, Features};
 use crate::capture::Event;
-use crate::infer::softmax::top;
-use crate::infer::{InferConfig, InferError, Recogniser, Smoother};
-use crate::window::{Cut, PrepareError, Preparer, Tracks, WindowConfig};
+use crate::infer::{InferConfig, Smoother};
+use crate::window::{Cut, Tracks, WindowConfig};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tendon_adapt::adapter::{Adapter, Places, Work};
+use tendon_adapt::softmax::top;
+use tendon_adapt::state::StateError;
+use tendon_adapt::{AdaptConfig, Clip, Home};
+pub use tendon_adapt::{StartError, WindowError};
 use tendon_bundle::VerifiedBundle;
-use tendon_engine::ParseError;
-use tendon_model::augment::random::generator;
-use tendon_model::augment::{Recipe, View};
 use tendon_shared::topology::TopologyId;
 use tendon_shared::topology::map::retarget;
-
-/// Stream of random numbers for strong views.
-const VIEW_STREAM: u64 = 0;
 
 /// The pipeline's part of `configs/edge.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -58,50 +51,14 @@ pub struct Recognised {
     pub label: Option<u16>,
 }
 
-/// The bundle cannot be put to work.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The encoder is not one that this engine runs.
-    #[error("encoder: {0}")]
-    Encoder(ParseError),
-    /// A value in the configuration cannot be meant.
-    #[error(transparent)]
-    Config(#[from] crate::adapt::config::ConfigError),
-}
-
-/// A window could not be recognised.
-#[derive(Debug, thiserror::Error)]
-pub enum WindowError {
-    /// Normalisation refused it.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    /// The encoder could not run.
-    #[error(transparent)]
-    Infer(#[from] InferError),
-    /// Nobody is in the window.
-    #[error("nobody is in the window")]
-    Empty,
-    /// The encoder's tables are gone.
-    #[error("encoder: {0}")]
-    Encoder(ParseError),
-    /// A probability is not finite.
-    #[error("the encoder's answer is not finite")]
-    NotFinite,
-}
-
 /// Everything between pose events and recognised windows, for one bundle.
 pub struct Runner {
-    bundle: Arc<VerifiedBundle>,
+    home: Home,
     topology: TopologyId,
     source_topology: TopologyId,
     tracks: Tracks,
-    preparer: Preparer,
-    recogniser: Recogniser,
     smoother: Smoother,
-    adapter: Adapter,
-    strong: Recipe,
     thresholds: Vec<f32>,
-    seed: u64,
     /// Poses of a topology that cannot be converted.
     foreign_poses: u64,
 }
@@ -117,63 +74,21 @@ impl Runner {
         places: Places,
         seed: u64,
     ) -> Result<(Self, Option<StateError>), StartError> {
-        config.adapt.check()?;
-        let manifest = bundle.manifest().clone();
-        let encoder = bundle.encoder().map_err(StartError::Encoder)?;
-        let classes: Vec<String> = manifest
-            .classes
-            .iter()
-            .map(|name| name.as_str().to_owned())
-            .collect();
-        let tables: Arc<VerifiedBundle> = Arc::clone(&bundle);
-        let model = Model::new(tables, config.adapt.rank, manifest.temperature)
-            .map_err(StartError::Encoder)?;
-        let prior = if manifest.prior.len() == classes.len() {
-            manifest.prior.to_vec()
-        } else {
-            vec![1.0 / classes.len().max(1) as f32; classes.len()]
-        };
-        let base = Base {
-            digest: tendon_bundle::hex::encode(&bundle.id()),
-            source: SourceBuffer::new(
-                bundle.source_features(),
-                &bundle.source_labels(),
-                model.shape(),
-                classes.len(),
-            ),
-            model,
-            prior,
-            classes,
-        };
-        let recogniser = Recogniser::new(
-            &encoder,
-            manifest.topology,
-            manifest.streams.to_vec(),
-            manifest.temperature,
-        );
-        drop(encoder);
-        let (adapter, refused) = Adapter::new(base, config.adapt.clone(), places, seed);
-        let thresholds = manifest.thresholds.to_vec();
+        let topology = bundle.manifest().topology;
+        let thresholds = bundle.manifest().thresholds.to_vec();
+        let (home, refused) = Home::start(bundle, &config.adapt, places, seed)?;
         let runner = Self {
-            topology: manifest.topology,
-            source_topology: manifest.topology,
-            tracks: Tracks::new(
-                config.window.clone(),
-                manifest.topology.topology().joint_count(),
-            ),
-            preparer: Preparer::new(manifest.topology, manifest.normalize),
-            recogniser,
+            home,
+            topology,
+            source_topology: topology,
+            tracks: Tracks::new(config.window.clone(), topology.topology().joint_count()),
             smoother: Smoother::new(config.infer.smoothing, config.window.max_tracks),
-            adapter,
-            strong: config.adapt.strong.clone(),
             thresholds: if thresholds.is_empty() {
                 vec![config.infer.min_confidence]
             } else {
                 thresholds
             },
-            seed,
             foreign_poses: 0,
-            bundle,
         };
         Ok((runner, refused))
     }
@@ -181,18 +96,18 @@ impl Runner {
     /// The bundle at work.
     #[must_use]
     pub fn bundle(&self) -> &VerifiedBundle {
-        &self.bundle
+        self.home.bundle()
     }
 
     /// Adaptation.
     #[must_use]
     pub fn adapter(&self) -> &Adapter {
-        &self.adapter
+        self.home.adapter()
     }
 
     /// Adaptation, to change it.
     pub fn adapter_mut(&mut self) -> &mut Adapter {
-        &mut self.adapter
+        self.home.adapter_mut()
     }
 
     /// The tracks.
@@ -229,7 +144,7 @@ impl Runner {
     pub fn idle_watched(&mut self) -> (Work, Vec<(u64, u16, u16)>) {
         let work = self.idle();
         let compared = if matches!(work, Work::Updated(_)) {
-            self.adapter.compared().to_vec()
+            self.adapter().compared().to_vec()
         } else {
             Vec::new()
         };
@@ -238,27 +153,7 @@ impl Runner {
 
     /// Does one short piece of adaptation.
     pub fn idle(&mut self) -> Work {
-        let Ok(encoder) = self.bundle.encoder() else {
-            return Work::Nothing;
-        };
-        let (recogniser, recipe, seed) = (&mut self.recogniser, &self.strong, self.seed);
-        let (frames, joints) = (encoder.spec().frames, encoder.spec().joints);
-        let topology = self.topology.topology();
-        self.adapter.work(|window, observed: &mut Observed| {
-            let mut rng = generator(seed, VIEW_STREAM, window, 0);
-            recipe.apply(
-                &mut View {
-                    data: &mut observed.data,
-                    frames,
-                    joints,
-                },
-                topology,
-                &mut rng,
-            );
-            recogniser
-                .trunk(&encoder, &observed.data, observed.presence)
-                .ok()
-        })
+        self.home.idle()
     }
 
     /// Converts poses of another topology; remembers what the source announces.
@@ -294,33 +189,16 @@ impl Runner {
 
     /// Recognises a window; the second value is what would have been answered, had the adapted tail served (only when `watch`ed).
     fn recognise(&mut self, cut: &Cut, watch: bool) -> Result<(Recognised, u16), WindowError> {
-        let prepared = self.preparer.prepare(cut)?;
-        if prepared.presence.count() == 0 && cut.label.is_none() {
-            return Err(WindowError::Empty);
-        }
-        // Parsing copies nothing: it only finds the tables of a blob that was checked when the bundle started.
-        let encoder = self.bundle.encoder().map_err(WindowError::Encoder)?;
-        let weak: Features = self
-            .recogniser
-            .trunk(&encoder, &prepared.data, prepared.presence)?;
-        let base = self.recogniser.classify(&encoder, &weak)?;
-        let (base_class, _) = top(&base);
-        let serves = self.adapter.serves();
-        let asked = serves || watch && self.adapter.updates() > 0;
-        let adapted = if asked {
-            self.adapter.predict(&weak)
-        } else {
-            None
+        let clip = Clip {
+            track: cut.track,
+            start_ms: cut.start_ms,
+            end_ms: cut.end_ms,
+            quality: cut.quality,
+            poses: &cut.poses,
         };
-        let mean = adapted.map(|adapted| Prediction::mean(&base, &adapted.probabilities));
-        let unguarded = mean.as_ref().map_or(base_class, |mean| mean.class);
-        let mut probabilities = match mean {
-            Some(mean) if serves => mean.probabilities,
-            _ => base,
-        };
-        if !probabilities.iter().all(|value| value.is_finite()) {
-            return Err(WindowError::NotFinite);
-        }
+        // A labelled window of a recorded set counts even if nobody is in it: the answer is wrong.
+        let answer = self.home.answer(&clip, watch || cut.label.is_some())?;
+        let mut probabilities = answer.probabilities;
         self.smoother.smooth(cut.track, &mut probabilities);
         let (class, confidence) = top(&probabilities);
         let threshold = self
@@ -329,14 +207,6 @@ impl Runner {
             .or(self.thresholds.first())
             .copied()
             .unwrap_or(0.0);
-        self.adapter.observe(Observed {
-            track: cut.track,
-            end_ms: cut.end_ms,
-            quality: cut.quality,
-            presence: prepared.presence,
-            data: prepared.data,
-            weak,
-        });
         let recognised = Recognised {
             track: cut.track,
             start_ms: cut.start_ms,
@@ -344,11 +214,11 @@ impl Runner {
             class,
             confidence,
             sure: confidence >= threshold,
-            adapted: serves,
-            base_class,
+            adapted: answer.adapted,
+            base_class: answer.base_class,
             label: cut.label,
         };
-        Ok((recognised, unguarded))
+        Ok((recognised, answer.unguarded))
     }
 }
 

@@ -112,10 +112,7 @@ mod tests {
             (config.adapt.memory, config.adapt.gate.threshold),
             (32, 0.9)
         );
-        assert_eq!(
-            config.adapt.student.rule,
-            tendon_edge::adapt::config::Rule::Adam
-        );
+        assert_eq!(config.adapt.student.rule, tendon_adapt::config::Rule::Adam);
     }
 
     #[test]

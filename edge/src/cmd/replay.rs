@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tendon_adapt::adapter::Places;
 use tendon_bundle::{Bundle, Floor, TrustedKeys};
-use tendon_edge::adapt::adapter::Places;
 use tendon_edge::replay::{Report, measure};
 
 /// Measure a bundle and its adaptation on a recorded stream, window by window: predict, then update.
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 /// Measures and prints.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    tendon_edge::adapt::device::compute_here();
+    tendon_adapt::device::compute_here();
     let config = super::config::read(args.config.as_deref(), &args.settings)?.pipeline;
     let trusted = TrustedKeys::read(&args.trust)
         .with_context(|| format!("cannot use {}", args.trust.display()))?;

@@ -283,7 +283,7 @@ fn split(mut bytes: &[u8], memory: &[Kept], shape: &FeatureShape) -> Option<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapt::memory::tests::entry;
+    use crate::memory::tests::entry;
     use proptest::prelude::*;
 
     const SHAPE: FeatureShape = FeatureShape {

@@ -1,13 +1,12 @@
-//! Normalises a cut into the model's window, with the code that prepared the training set.
+//! Normalises one person's poses into the model's window, with the code that prepared the training set.
 
-use super::tracks::Cut;
 use tendon_shared::normalize::{NormalizeError, NormalizeSpec, normalize};
 use tendon_shared::pose::Presence;
 use tendon_shared::topology::TopologyId;
 
-/// A window that the encoder can take.
-#[derive(Debug, Clone)]
-pub struct Prepared {
+/// A stretch of one person's poses that is to be recognised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clip<'p> {
     /// The person's track.
     pub track: u64,
     /// First pose, milliseconds.
@@ -16,15 +15,20 @@ pub struct Prepared {
     pub end_ms: u64,
     /// Share of joints seen, 0..=1.
     pub quality: f32,
-    /// The true class, only when a recorded set is played.
-    pub label: Option<u16>,
+    /// `[frame, joint, 3]`, metres; an absent joint is all zero.
+    pub poses: &'p [f32],
+}
+
+/// A window that the encoder can take.
+#[derive(Debug, Clone)]
+pub struct Prepared {
     /// Which bodies are there.
     pub presence: Presence,
     /// `[body, channel = 3, frame, joint]`, normalised.
     pub data: Vec<f32>,
 }
 
-/// The cut cannot become a window.
+/// The clip cannot become a window.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("track {track} at {end_ms} ms: {source:?}")]
 pub struct PrepareError {
@@ -36,7 +40,7 @@ pub struct PrepareError {
     pub source: NormalizeError,
 }
 
-/// Prepares cuts for one model.
+/// Prepares clips for one model.
 #[derive(Debug)]
 pub struct Preparer {
     topology: TopologyId,
@@ -64,19 +68,19 @@ impl Preparer {
             * self.topology.topology().joint_count()
     }
 
-    /// Normalises one cut. A track is one person: further bodies of the model are absent.
+    /// Normalises one clip, whose poses are `poses`. A track is one person: further bodies of the model are absent.
     ///
     /// # Errors
-    /// [`PrepareError`] when normalisation refuses the poses (for example none is there); the caller counts it.
-    pub fn prepare(&mut self, cut: &Cut) -> Result<Prepared, PrepareError> {
+    /// [`PrepareError`] when normalisation refuses the poses; the caller counts it.
+    pub fn prepare(&mut self, clip: &Clip<'_>, poses: &[f32]) -> Result<Prepared, PrepareError> {
         let topology = self.topology.topology();
         let pose = topology.joint_count() * 3;
         let bodies = usize::from(self.spec.bodies);
         let poses = if bodies <= 1 {
-            &cut.poses
+            poses
         } else {
             self.padded.clear();
-            for frame in cut.poses.chunks_exact(pose) {
+            for frame in poses.chunks_exact(pose) {
                 self.padded.extend_from_slice(frame);
                 self.padded
                     .resize(self.padded.len() + (bodies - 1) * pose, 0.0);
@@ -86,18 +90,10 @@ impl Preparer {
         let mut data = vec![0.0; self.window_len()];
         let presence =
             normalize(topology, &self.spec, poses, &mut data).map_err(|source| PrepareError {
-                track: cut.track,
-                end_ms: cut.end_ms,
+                track: clip.track,
+                end_ms: clip.end_ms,
                 source,
             })?;
-        Ok(Prepared {
-            track: cut.track,
-            start_ms: cut.start_ms,
-            end_ms: cut.end_ms,
-            quality: cut.quality,
-            label: cut.label,
-            presence,
-            data,
-        })
+        Ok(Prepared { presence, data })
     }
 }

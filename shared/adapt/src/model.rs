@@ -2,7 +2,7 @@
 
 use super::features::{FeatureShape, Features, average};
 use super::{device, flat};
-use crate::infer::softmax::{softmax, top};
+use crate::softmax::{softmax, top};
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
 use tendon_bundle::VerifiedBundle;

@@ -8,7 +8,7 @@ use super::source::SourceBuffer;
 use super::state::StateError;
 use super::student::{Lesson, gradient};
 use super::{AdaptConfig, device};
-use crate::adapt::optimiser::Optimiser;
+use crate::optimiser::Optimiser;
 use std::sync::Arc;
 use tendon_bundle::testing::{Numbers, Shape, random_encoder};
 use tendon_engine::{Encoder, ParseError};

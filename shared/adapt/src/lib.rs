@@ -1,5 +1,7 @@
-//! Adapts the encoder's tail to its own home with a mean teacher, from unlabelled windows, and undoes what does not help.
+//! Recognises actions with the signed int8 encoder and adapts to one home, from unlabelled windows; what does not help is undone.
 //!
+//! [`recogniser`] owns the engine's buffers and gives trunk features and the shipped answer, [`softmax`] makes calibrated probabilities.
+//! The encoder's tail learns with a mean teacher:
 //! Windows that were recognised come in with their trunk features. [`gate`] accepts
 //! pseudo-labels, [`memory`] keeps a balanced few, [`student`] learns from them, [`teacher`] averages the student, [`guard`]
 //! compares the teacher with the shipped tail and decides which of the two serves, [`journal`] writes down why and [`state`]
@@ -15,11 +17,15 @@ pub mod features;
 pub mod flat;
 pub mod gate;
 pub mod guard;
+pub mod home;
 pub mod journal;
 pub mod memory;
 pub mod model;
 pub mod optimiser;
+pub mod prepare;
 pub mod recent;
+pub mod recogniser;
+pub mod softmax;
 pub mod source;
 pub mod state;
 pub mod student;
@@ -29,6 +35,9 @@ pub mod update;
 pub use adapter::{Adapter, Work};
 pub use config::AdaptConfig;
 pub use features::Features;
+pub use home::{Answer, Home, StartError, WindowError};
+pub use prepare::Clip;
+pub use recogniser::{InferError, Recogniser};
 
 #[cfg(test)]
 mod tests;

@@ -103,7 +103,7 @@ mod tests {
             Features::new(&[-126, -128, -124, -128]),
         ];
         let windows: Vec<&Features> = windows.iter().collect();
-        let average = average(&windows, &SHAPE, &crate::adapt::device::plain());
+        let average = average(&windows, &SHAPE, &crate::device::plain());
         assert_eq!(average.dims(), [3, 3]);
         assert_eq!(
             average.into_data().try_to_vec::<f32>().unwrap(),

@@ -1,7 +1,7 @@
 //! The int8 encoder with its buffers, all made once when a bundle starts.
 
 use super::softmax::softmax;
-use crate::adapt::features::Features;
+use crate::features::Features;
 use tendon_engine::{BufferError, Encoder};
 use tendon_shared::pose::Presence;
 use tendon_shared::stream::{Stream, StreamLengthError, stack};

@@ -1,0 +1,230 @@
+//! One bundle at work in one home: windows of poses in, answers out, adaptation in between.
+//!
+//! Single-threaded and without clock, so that a stream gives the same answers on a device and in a measurement.
+
+use crate::adapter::{Adapter, Base, Observed, Places, Work};
+use crate::config::{AdaptConfig, ConfigError};
+use crate::features::Features;
+use crate::model::{Model, Prediction};
+use crate::prepare::{Clip, PrepareError, Prepared, Preparer};
+use crate::recogniser::{InferError, Recogniser};
+use crate::softmax::top;
+use crate::source::SourceBuffer;
+use crate::state::StateError;
+use std::sync::Arc;
+use tendon_bundle::VerifiedBundle;
+use tendon_engine::ParseError;
+use tendon_model::augment::random::generator;
+use tendon_model::augment::{Recipe, View};
+
+/// Stream of random numbers for strong views.
+const VIEW_STREAM: u64 = 0;
+
+/// What is said about a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Calibrated probabilities, one a class.
+    pub probabilities: Vec<f32>,
+    /// Whether the adapted tail had its say.
+    pub adapted: bool,
+    /// What the bundle as shipped says about the window by itself.
+    pub base_class: u16,
+    /// What would have been answered, had the adapted tail served; only asked when watched.
+    pub unguarded: u16,
+}
+
+/// The bundle cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The encoder is not one that this engine runs.
+    #[error("encoder: {0}")]
+    Encoder(ParseError),
+    /// A value in the configuration cannot be meant.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// A window could not be recognised.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// Normalisation refused it.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The encoder could not run.
+    #[error(transparent)]
+    Infer(#[from] InferError),
+    /// Nobody is in the window.
+    #[error("nobody is in the window")]
+    Empty,
+    /// The encoder's tables are gone.
+    #[error("encoder: {0}")]
+    Encoder(ParseError),
+    /// A probability is not finite.
+    #[error("the encoder's answer is not finite")]
+    NotFinite,
+}
+
+/// A bundle with all that adapts to its home.
+pub struct Home {
+    bundle: Arc<VerifiedBundle>,
+    preparer: Preparer,
+    recogniser: Recogniser,
+    adapter: Adapter,
+    strong: Recipe,
+    seed: u64,
+}
+
+impl Home {
+    /// Puts `bundle` to work. The second value says why a stored adaptation was not taken up.
+    ///
+    /// # Errors
+    /// [`StartError`]; what served before must serve on.
+    pub fn start(
+        bundle: Arc<VerifiedBundle>,
+        config: &AdaptConfig,
+        places: Places,
+        seed: u64,
+    ) -> Result<(Self, Option<StateError>), StartError> {
+        config.check()?;
+        let manifest = bundle.manifest().clone();
+        let encoder = bundle.encoder().map_err(StartError::Encoder)?;
+        let names = manifest.classes.iter();
+        let classes: Vec<String> = names.map(|name| name.as_str().to_owned()).collect();
+        let tables: Arc<VerifiedBundle> = Arc::clone(&bundle);
+        let model =
+            Model::new(tables, config.rank, manifest.temperature).map_err(StartError::Encoder)?;
+        let prior = if manifest.prior.len() == classes.len() {
+            manifest.prior.to_vec()
+        } else {
+            vec![1.0 / classes.len().max(1) as f32; classes.len()]
+        };
+        let base = Base {
+            digest: tendon_bundle::hex::encode(&bundle.id()),
+            source: SourceBuffer::new(
+                bundle.source_features(),
+                &bundle.source_labels(),
+                model.shape(),
+                classes.len(),
+            ),
+            model,
+            prior,
+            classes,
+        };
+        let recogniser = Recogniser::new(
+            &encoder,
+            manifest.topology,
+            manifest.streams.to_vec(),
+            manifest.temperature,
+        );
+        drop(encoder);
+        let (adapter, refused) = Adapter::new(base, config.clone(), places, seed);
+        let home = Self {
+            preparer: Preparer::new(manifest.topology, manifest.normalize),
+            recogniser,
+            adapter,
+            strong: config.strong.clone(),
+            seed,
+            bundle,
+        };
+        Ok((home, refused))
+    }
+
+    /// The bundle at work.
+    #[must_use]
+    pub fn bundle(&self) -> &VerifiedBundle {
+        &self.bundle
+    }
+
+    /// Adaptation.
+    #[must_use]
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Adaptation, to change it.
+    pub fn adapter_mut(&mut self) -> &mut Adapter {
+        &mut self.adapter
+    }
+
+    /// Recognises a clip and keeps it for [`Self::idle`]; `watch` also asks what need not be known to answer.
+    ///
+    /// # Errors
+    /// [`WindowError`]; a clip without an answer teaches nothing.
+    pub fn answer(&mut self, clip: &Clip<'_>, watch: bool) -> Result<Answer, WindowError> {
+        let prepared = self.preparer.prepare(clip, clip.poses)?;
+        if prepared.presence.count() == 0 && !watch {
+            return Err(WindowError::Empty);
+        }
+        let weak = self.trunk(&prepared)?;
+        let base = self.classify(&weak)?;
+        let (base_class, _) = top(&base);
+        let serves = self.adapter.serves();
+        let asked = serves || watch && self.adapter.updates() > 0;
+        let adapted = if asked {
+            self.adapter.predict(&weak)
+        } else {
+            None
+        };
+        let mean = adapted.map(|adapted| Prediction::mean(&base, &adapted.probabilities));
+        let unguarded = mean.as_ref().map_or(base_class, |mean| mean.class);
+        let probabilities = match mean {
+            Some(mean) if serves => mean.probabilities,
+            _ => base,
+        };
+        if !probabilities.iter().all(|value| value.is_finite()) {
+            return Err(WindowError::NotFinite);
+        }
+        self.adapter.observe(Observed {
+            track: clip.track,
+            end_ms: clip.end_ms,
+            quality: clip.quality,
+            presence: prepared.presence,
+            data: prepared.data,
+            weak,
+        });
+        Ok(Answer {
+            probabilities,
+            adapted: serves,
+            base_class,
+            unguarded,
+        })
+    }
+
+    /// Does one short piece of adaptation.
+    pub fn idle(&mut self) -> Work {
+        let Ok(encoder) = self.bundle.encoder() else {
+            return Work::Nothing;
+        };
+        let (recogniser, recipe, seed) = (&mut self.recogniser, &self.strong, self.seed);
+        let (frames, joints) = (encoder.spec().frames, encoder.spec().joints);
+        let topology = self.bundle.manifest().topology.topology();
+        self.adapter.work(|window, observed: &mut Observed| {
+            let mut rng = generator(seed, VIEW_STREAM, window, 0);
+            recipe.apply(
+                &mut View {
+                    data: &mut observed.data,
+                    frames,
+                    joints,
+                },
+                topology,
+                &mut rng,
+            );
+            recogniser
+                .trunk(&encoder, &observed.data, observed.presence)
+                .ok()
+        })
+    }
+
+    fn trunk(&mut self, prepared: &Prepared) -> Result<Features, WindowError> {
+        // Parsing copies nothing: it only finds the tables of a blob that was checked when the bundle started.
+        let encoder = self.bundle.encoder().map_err(WindowError::Encoder)?;
+        Ok(self
+            .recogniser
+            .trunk(&encoder, &prepared.data, prepared.presence)?)
+    }
+
+    fn classify(&mut self, features: &Features) -> Result<Vec<f32>, WindowError> {
+        let encoder = self.bundle.encoder().map_err(WindowError::Encoder)?;
+        Ok(self.recogniser.classify(&encoder, features)?)
+    }
+}
