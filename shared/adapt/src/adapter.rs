@@ -1,23 +1,27 @@
 //! Adaptation to one home with one bundle: takes recognised windows, works in pieces, says which tail serves.
 
+use super::candidates::{Candidate, Candidates};
 use super::config::AdaptConfig;
 use super::features::Features;
 use super::flat;
 use super::gate::{Gate, Refusal};
 use super::guard::{Guard, Judgement, Scores};
-use super::journal::{Journal, Lecture, Record};
+use super::history::{History, Snapshot};
+use super::journal::{Journal, Lecture, Record, Sifted};
 use super::memory::{Entry, Memory};
 use super::model::{Model, Prediction};
 use super::optimiser::Optimiser;
 use super::recent::{Compared, Recent};
 use super::source::SourceBuffer;
-use super::state::{Facts, State, StateError};
+use super::state::StateError;
 use super::update::{Lectern, Piece, Pupils, Step, Summary};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use tendon_model::augment::random::generator;
 use tendon_shared::pose::Presence;
+
+mod kept;
 
 /// Windows that may wait to be looked at; the oldest gives way.
 const INBOX: usize = 32;
@@ -62,6 +66,8 @@ pub struct Observed {
     pub data: Vec<f32>,
     /// Trunk features of the window itself.
     pub weak: Features,
+    /// Why the window may not teach, whatever the teacher says of it.
+    pub refused: Option<Refusal>,
 }
 
 /// Counters of adaptation.
@@ -73,6 +79,14 @@ pub struct AdaptCounts {
     pub unsure: u64,
     /// Windows with too few joints.
     pub poor: u64,
+    /// Windows in which the picture stood still.
+    pub frozen: u64,
+    /// Windows in which the body leapt: two persons in one track.
+    pub torn: u64,
+    /// Windows of no action that the bundle knows.
+    pub unknown: u64,
+    /// Windows that a person named.
+    pub labelled: u64,
     /// Windows that were not looked at, because more came than idle time allowed.
     pub dropped: u64,
     /// Updates in all.
@@ -99,6 +113,17 @@ enum Stage {
     Judge(Box<Compared>),
 }
 
+/// What a named window was taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Its number.
+    pub window: u64,
+    /// The class.
+    pub label: u16,
+    /// Windows in memory that persons named.
+    pub trusted: usize,
+}
+
 /// Adaptation's state and rules.
 pub struct Adapter {
     config: AdaptConfig,
@@ -113,9 +138,14 @@ pub struct Adapter {
     guard: Guard,
     memory: Memory,
     recent: Recent,
+    candidates: Candidates,
+    history: History,
+    /// What the tail was before the update at hand.
+    before: Option<Snapshot>,
+    sifted: Sifted,
     journal: Journal,
     places: Places,
-    inbox: VecDeque<Observed>,
+    inbox: VecDeque<(u64, Observed)>,
     stage: Stage,
     summary: Summary,
     taught: Vec<Lecture>,
@@ -157,6 +187,10 @@ impl Adapter {
             guard: Guard::default(),
             memory: Memory::new(config.memory),
             recent: Recent::new(config.guard.recent),
+            candidates: Candidates::default(),
+            history: History::new(config.keep_updates),
+            before: None,
+            sifted: Sifted::default(),
             journal: Journal::new(places.journal.clone()),
             inbox: VecDeque::with_capacity(INBOX),
             stage: Stage::Rest,
@@ -259,22 +293,36 @@ impl Adapter {
         )
     }
 
-    /// Takes a window that was recognised. Cheap: it is only looked at in [`Self::work`].
-    pub fn observe(&mut self, observed: Observed) {
+    /// Numbers of the oldest and the newest window that a person can name.
+    #[must_use]
+    pub fn nameable(&self) -> Option<(u64, u64)> {
+        self.candidates.range()
+    }
+
+    /// The tails that can be gone back to, oldest first.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Takes a window that was recognised, and gives its number. Cheap: it is only looked at in [`Self::work`]. Nothing when the
+    /// device does not learn.
+    pub fn observe(&mut self, observed: Observed) -> Option<u64> {
         if !self.enabled || self.paused {
-            return;
+            return None;
         }
+        let window = self.windows;
+        self.windows += 1;
         if observed.weak.values().is_empty() {
             // Nobody is in it: it keeps its number, so that numbers follow the stream.
-            self.windows += 1;
-            return;
+            return Some(window);
         }
         if self.inbox.len() >= INBOX {
             self.inbox.pop_front();
-            self.windows += 1;
             self.counts.dropped += 1;
         }
-        self.inbox.push_back(observed);
+        self.inbox.push_back((window, observed));
+        Some(window)
     }
 
     /// Does one short piece of work. `strong` gives the trunk features of a window's strong view; its first argument chooses
@@ -287,9 +335,7 @@ impl Adapter {
             Stage::Step(step) => self.step(step),
             Stage::Judge(compared) => self.judge(compared),
             Stage::Rest => match self.inbox.pop_front() {
-                Some(mut observed) => {
-                    let window = self.windows;
-                    self.windows += 1;
+                Some((window, mut observed)) => {
                     if let Some(strong) = strong(window, &mut observed) {
                         self.look_at(window, observed, strong);
                     }
@@ -300,86 +346,26 @@ impl Adapter {
         }
     }
 
-    /// Forgets everything learnt: the shipped tail serves. Returns whether there was anything.
-    pub fn undo(&mut self) -> bool {
-        let learnt = self.pupils.updates > 0 || !self.memory.entries().is_empty();
-        self.discard();
-        self.memory = Memory::new(self.config.memory);
-        self.gate = Gate::new(self.config.gate.clone(), self.base.classes.len());
-        self.save();
-        learnt
-    }
-
-    /// Stores what must survive.
-    pub fn save(&mut self) {
-        let Some(path) = &self.places.state else {
-            return;
-        };
-        let adapted = self.pupils.updates > 0;
-        let state = State {
-            base: self.base.digest.clone(),
-            facts: Facts {
-                enabled: self.enabled,
-                updates: self.pupils.updates,
-                total_updates: self.counts.updates,
-                windows: self.windows,
-                gate: self.gate.counts().to_vec(),
-                guard: self.guard.clone(),
-            },
-            teacher: if adapted {
-                self.pupils.teacher.clone()
-            } else {
-                Vec::new()
-            },
-            student: if adapted {
-                self.pupils.student.clone()
-            } else {
-                Vec::new()
-            },
-            memory: self.memory.entries().to_vec(),
-        };
-        if state.save(path, self.base.model.shape()).is_err() {
-            self.counts.write_errors += 1;
-        }
-    }
-
-    fn resume(&mut self) -> Result<(), StateError> {
-        let Some(path) = &self.places.state else {
-            return Ok(());
-        };
-        let shape = self.base.model.shape();
-        let Some(state) = State::load(path, &self.base.digest, shape, self.base_weights.len())?
-        else {
-            return Ok(());
-        };
-        let classes = self.base.classes.len();
-        self.enabled = state.facts.enabled && self.config.enabled;
-        self.windows = state.facts.windows;
-        self.counts.updates = state.facts.total_updates;
-        self.gate.resume(&state.facts.gate);
-        self.guard = state.facts.guard;
-        for entry in state
-            .memory
-            .into_iter()
-            .filter(|entry| usize::from(entry.label) < classes)
-        {
-            self.memory.insert(entry);
-        }
-        if state.teacher.is_empty() {
-            self.guard.reset();
-        } else {
-            self.pupils.updates = state.facts.updates.max(1);
-            self.pupils.tail = self.base.model.tail(&state.teacher);
-            self.pupils.teacher = state.teacher;
-            self.pupils.student = state.student;
-        }
-        Ok(())
-    }
-
     /// Names a window, lets the gate decide, keeps it for the guard; begins an update when enough have come.
     fn look_at(&mut self, window: u64, observed: Observed, strong: Features) {
-        let model = &self.base.model;
         self.newest_ms = self.newest_ms.max(observed.end_ms);
+        if let Some(refused @ (Refusal::Frozen | Refusal::Torn)) = observed.refused {
+            self.count(Err(refused));
+            return;
+        }
+        self.candidates.push(Candidate {
+            window,
+            track: observed.track,
+            end_ms: observed.end_ms,
+            quality: observed.quality,
+            weak: observed.weak.clone(),
+            strong: strong.clone(),
+        });
+        if let Some(refused) = observed.refused {
+            self.count(Err(refused));
+            return;
+        }
+        let model = &self.base.model;
         let views = [&observed.weak, &strong];
         let base = model.predict(model.base(), views.into_iter());
         let Some(named) = self.predict(&observed.weak) else {
@@ -390,11 +376,7 @@ impl Adapter {
             .check(named.class, named.confidence, observed.quality);
         self.gate.learn(named.class, named.confidence);
         self.recent.push(window, [&observed.weak, &strong], base);
-        match accepted {
-            Ok(()) => self.counts.accepted += 1,
-            Err(Refusal::Unsure) => self.counts.unsure += 1,
-            Err(Refusal::Quality) => self.counts.poor += 1,
-        }
+        self.count(accepted);
         if accepted.is_err() {
             return;
         }
@@ -403,6 +385,7 @@ impl Adapter {
             track: observed.track,
             end_ms: observed.end_ms,
             label: named.class,
+            trusted: false,
             confidence: named.confidence,
             quality: observed.quality,
             signature: observed.weak.signature(self.base.model.shape()),
@@ -410,14 +393,38 @@ impl Adapter {
             strong,
         });
         self.fresh += 1;
-        if self.fresh >= self.config.accumulate {
+        self.begin_if_enough();
+    }
+
+    /// Counts what the gate said.
+    fn count(&mut self, said: Result<(), Refusal>) {
+        let (all, sifted) = match said {
+            Ok(()) => (&mut self.counts.accepted, &mut self.sifted.accepted),
+            Err(Refusal::Unsure) => (&mut self.counts.unsure, &mut self.sifted.unsure),
+            Err(Refusal::Quality) => (&mut self.counts.poor, &mut self.sifted.poor),
+            Err(Refusal::Frozen) => (&mut self.counts.frozen, &mut self.sifted.frozen),
+            Err(Refusal::Torn) => (&mut self.counts.torn, &mut self.sifted.torn),
+            Err(Refusal::Unknown) => (&mut self.counts.unknown, &mut self.sifted.unknown),
+        };
+        *all += 1;
+        *sifted += 1;
+    }
+
+    fn begin_if_enough(&mut self) -> bool {
+        let enough = self.fresh >= self.config.accumulate;
+        if enough {
             self.fresh = 0;
             self.idle_left = self.config.idle_steps;
             self.begin(self.config.steps);
         }
+        enough
     }
 
     fn use_idle_time(&mut self) -> Work {
+        // Windows that a person named may complete the number.
+        if self.begin_if_enough() {
+            return Work::More;
+        }
         if self.idle_left == 0 || self.memory.entries().len() < self.config.student.batch {
             return Work::Nothing;
         }
@@ -430,6 +437,7 @@ impl Adapter {
     fn begin(&mut self, steps: usize) {
         self.summary = Summary::default();
         self.taught.clear();
+        self.before = (self.config.keep_updates > 0).then(|| self.snapshot());
         self.steps_left = steps;
         self.next_step();
     }
@@ -490,6 +498,12 @@ impl Adapter {
                 label: pick.label,
                 name: name(pick.label),
                 confidence: pick.confidence,
+                trusted: pick.entry.trusted,
+                needed: if pick.entry.trusted {
+                    0.0
+                } else {
+                    self.gate.threshold(pick.label)
+                },
             });
         }
         if self.steps_left > 0 && self.summary.skipped == 0 {
@@ -497,6 +511,9 @@ impl Adapter {
         } else if self.summary.made > 0 {
             self.pupils.updates += 1;
             self.counts.updates += 1;
+            if let Some(before) = self.before.take() {
+                self.history.push(before);
+            }
             self.stage = Stage::Judge(Box::new(Compared::new(&self.recent, &self.base.source)));
         }
         Work::More
@@ -545,14 +562,22 @@ impl Adapter {
             gradient_norm: self.summary.gradient_norm,
             agreement: self.summary.agreement,
             decay: self.summary.decay,
+            sifted: std::mem::take(&mut self.sifted),
             windows: std::mem::take(&mut self.taught),
             guard: Some(judgement),
         }
     }
 
-    /// Goes back to the shipped tail; the memory stays.
+    /// Goes back to the shipped tail; the memory stays. What led there is not kept either.
     fn discard(&mut self) {
+        self.history.clear();
+        self.forget_tail();
+        self.guard.reset();
+    }
+
+    fn forget_tail(&mut self) {
         self.stage = Stage::Rest;
+        self.before = None;
         self.pupils = Pupils {
             student: self.base_weights.clone(),
             teacher: self.base_weights.clone(),
@@ -560,7 +585,6 @@ impl Adapter {
             optimiser: Optimiser::new(&self.config.student, self.base_weights.len()),
             updates: 0,
         };
-        self.guard.reset();
         self.idle_left = 0;
     }
 }

@@ -33,6 +33,8 @@ pub struct AdaptConfig {
     pub strong: Recipe,
     /// Updates between two saves of the state.
     pub save_every: u64,
+    /// Updates that can be undone one by one.
+    pub keep_updates: usize,
 }
 
 impl Default for AdaptConfig {
@@ -51,6 +53,7 @@ impl Default for AdaptConfig {
             guard: GuardConfig::default(),
             strong: Recipe::strong(),
             save_every: 1,
+            keep_updates: 8,
         }
     }
 }
@@ -104,6 +107,8 @@ pub struct StudentConfig {
     pub batch: usize,
     /// Source windows from the bundle replayed a step.
     pub replay: usize,
+    /// Weight of a window that a person named, where a pseudo-labelled one has 1.
+    pub trusted_weight: f32,
     /// Weight of the replayed windows' cross-entropy.
     pub replay_weight: f32,
     /// Weight of the divergence between the mean prediction and the source prior.
@@ -125,6 +130,7 @@ impl Default for StudentConfig {
             clip_norm: 1.0,
             batch: 16,
             replay: 8,
+            trusted_weight: 1.0,
             replay_weight: 1.0,
             balance_weight: 0.1,
             skip_agreement: 0.98,
@@ -299,6 +305,20 @@ impl AdaptConfig {
             1e-6,
             1.0,
             "must be above 0 and at most 1",
+        )?;
+        check(
+            "student.trusted_weight",
+            self.student.trusted_weight,
+            0.0,
+            16.0,
+            "must be between 0 and 16",
+        )?;
+        check(
+            "keep_updates",
+            self.keep_updates as f32,
+            0.0,
+            32.0,
+            "must be between 0 and 32 updates",
         )?;
         check("student.restore", self.student.restore, 0.0, 1.0, unit)?;
         check(

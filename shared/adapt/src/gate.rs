@@ -17,6 +17,12 @@ pub enum Refusal {
     Unsure,
     /// Too few joints were seen.
     Quality,
+    /// The picture stood still.
+    Frozen,
+    /// The body leapt within the window: two persons in one track.
+    Torn,
+    /// No action that the bundle knows.
+    Unknown,
 }
 
 /// Thresholds that follow what is seen.

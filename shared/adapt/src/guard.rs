@@ -115,6 +115,12 @@ impl Guard {
         self.failures = 0;
     }
 
+    /// An earlier tail is back, and serves if it did then.
+    pub fn go_back(&mut self, serves: bool) {
+        self.reset();
+        self.serves = serves;
+    }
+
     /// Compares both tails and decides.
     pub fn judge(
         &mut self,

@@ -25,6 +25,8 @@ const VIEW_STREAM: u64 = 0;
 pub struct Answer {
     /// Calibrated probabilities, one a class.
     pub probabilities: Vec<f32>,
+    /// The window's number, by which a person may name it; none when the device does not learn.
+    pub window: Option<u64>,
     /// Whether the adapted tail had its say.
     pub adapted: bool,
     /// What the bundle as shipped says about the window by itself.
@@ -174,16 +176,18 @@ impl Home {
         if !probabilities.iter().all(|value| value.is_finite()) {
             return Err(WindowError::NotFinite);
         }
-        self.adapter.observe(Observed {
+        let window = self.adapter.observe(Observed {
             track: clip.track,
             end_ms: clip.end_ms,
             quality: clip.quality,
             presence: prepared.presence,
             data: prepared.data,
             weak,
+            refused: None,
         });
         Ok(Answer {
             probabilities,
+            window,
             adapted: serves,
             base_class,
             unguarded,

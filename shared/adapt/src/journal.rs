@@ -1,10 +1,10 @@
-//! A line for every update: which windows taught, with which labels, and what the guard said.
+//! A line for every update: which windows taught, with which labels, and what the guard said; and one for whatever a person did.
 //!
 //! JSON lines, so that people and scripts can read why a tail is as it is. The file is bounded: when it is full it becomes
 //! `<name>.1` and a new one begins. A line cut short by a power cut is the only loss.
 
 use super::guard::Judgement;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A window that taught.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lecture {
     /// Number of the window within the agent's life.
     pub window: u64,
@@ -25,12 +25,63 @@ pub struct Lecture {
     pub label: u16,
     /// The pseudo-label's name.
     pub name: String,
-    /// The teacher's calibrated confidence, 0..=1.
+    /// The teacher's calibrated confidence in its own answer, 0..=1.
     pub confidence: f32,
+    /// Whether a person gave the label.
+    #[serde(default)]
+    pub trusted: bool,
+    /// Confidence that the gate asked for, 0..=1.
+    #[serde(default)]
+    pub needed: f32,
+}
+
+/// What the gate did with the windows since the update before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sifted {
+    /// Passed.
+    pub accepted: u64,
+    /// The teacher was not sure enough.
+    pub unsure: u64,
+    /// Too few joints were seen.
+    pub poor: u64,
+    /// The picture stood still.
+    pub frozen: u64,
+    /// The body leapt: two persons in one track.
+    pub torn: u64,
+    /// No action that the bundle knows.
+    pub unknown: u64,
+}
+
+/// What a person did to the adaptation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Note {
+    /// Named a window.
+    Label {
+        /// Its number.
+        window: u64,
+        /// Its class.
+        label: u16,
+        /// The class's name.
+        name: String,
+    },
+    /// Went back to the tail after an update; 0 is the shipped tail.
+    Undo {
+        /// The update.
+        to: u64,
+    },
+    /// Forgot everything.
+    Reset,
+    /// Put a stored state in place.
+    Import {
+        /// The last update in it.
+        update: u64,
+    },
 }
 
 /// One update.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Number of the update.
     pub update: u64,
@@ -48,6 +99,9 @@ pub struct Record {
     pub agreement: f32,
     /// Weight of the old teacher.
     pub decay: f32,
+    /// What became of the windows since the update before.
+    #[serde(default)]
+    pub sifted: Sifted,
     /// The windows that taught.
     pub windows: Vec<Lecture>,
     /// What the guard said.

@@ -11,12 +11,14 @@
 //! here: both are arguments.
 
 pub mod adapter;
+pub mod candidates;
 pub mod config;
 pub mod device;
 pub mod features;
 pub mod flat;
 pub mod gate;
 pub mod guard;
+pub mod history;
 pub mod home;
 pub mod journal;
 pub mod memory;

@@ -1,9 +1,10 @@
-//! At most 64 windows to learn from, balanced over the pseudo-labels.
+//! At most 64 windows to learn from, balanced over the labels and over the persons.
 //!
 //! # Source
 //! RoTTA (CVPR 2023): a full memory gives up a window of its fullest class, the one with the highest score of age and
 //! uncertainty. Different here: likeness to the class's other windows counts too, so that a home that repeats one movement
-//! does not fill its class with copies.
+//! does not fill its class with copies; in a class that one track fills by more than half, that track's windows go first; and
+//! windows that a person named are *trusted*: they give way only to each other, and are at most half of all.
 
 use super::features::Features;
 
@@ -16,9 +17,11 @@ pub struct Entry {
     pub track: u64,
     /// When it ended, milliseconds.
     pub end_ms: u64,
-    /// Pseudo-label when it was taken.
+    /// Pseudo-label when it was taken, or what a person called it.
     pub label: u16,
-    /// The teacher's calibrated confidence then, 0..=1.
+    /// Whether a person gave the label.
+    pub trusted: bool,
+    /// The teacher's calibrated confidence then, 0..=1; 1 when a person gave the label.
     pub confidence: f32,
     /// Share of joints seen, 0..=1.
     pub quality: f32,
@@ -53,32 +56,113 @@ impl Memory {
         &self.entries
     }
 
+    /// Windows that a person named.
+    #[must_use]
+    pub fn trusted(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.trusted).count()
+    }
+
+    /// The window of that number.
+    #[must_use]
+    pub fn find(&self, window: u64) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.window == window)
+    }
+
+    /// Forgets windows from number `window` on, but for those that a person named.
+    pub fn forget_from(&mut self, window: u64) {
+        self.entries
+            .retain(|entry| entry.trusted || entry.window < window);
+    }
+
     /// Takes a window; gives up another one when full.
     pub fn insert(&mut self, entry: Entry) {
+        if entry.trusted {
+            self.trust(entry);
+            return;
+        }
         if self.entries.len() >= self.capacity {
-            let fullest = self.fullest();
-            // A window of a full class replaces its like; any other takes the place of one from the fullest class.
-            let class = if fullest.contains(&entry.label) {
-                entry.label
-            } else {
-                fullest.first().copied().unwrap_or(0)
-            };
-            let newest = entry.window;
-            let worst = self
+            self.make_room(&entry);
+        }
+        if self.entries.len() < self.capacity {
+            self.entries.push(entry);
+        }
+    }
+
+    /// Takes a window that a person named: it replaces itself, or the oldest one of the class that persons named most.
+    fn trust(&mut self, entry: Entry) {
+        self.entries.retain(|held| held.window != entry.window);
+        if self.trusted() >= self.capacity / 2 {
+            let fullest = fullest(self.entries.iter().filter(|held| held.trusted));
+            let class = choose(&fullest, entry.label);
+            if let Some(index) = self
                 .entries
                 .iter()
-                .enumerate()
-                .filter(|(_, held)| held.label == class)
-                .max_by(|(_, a), (_, b)| self.score(a, newest).total_cmp(&self.score(b, newest)))
-                .map(|(index, _)| index);
-            if let Some(index) = worst {
+                .position(|held| held.trusted && held.label == class)
+            {
                 self.entries.remove(index);
             }
+        }
+        if self.entries.len() >= self.capacity {
+            self.make_room(&entry);
         }
         self.entries.push(entry);
     }
 
-    /// Picks `count` windows in turn from every class, newest first, starting with class `turn`.
+    /// Gives up one window that nobody named, if there is one.
+    fn make_room(&mut self, entry: &Entry) {
+        // Of classes that only trusted windows fill there is nothing to give up.
+        let counts = counts(self.entries.iter());
+        let open = self.entries.iter().filter(|held| !held.trusted);
+        let most = open
+            .clone()
+            .map(|held| counts.get(&held.label).copied().unwrap_or(0))
+            .max()
+            .unwrap_or(0);
+        let mut fullest: Vec<u16> = open
+            .map(|held| held.label)
+            .filter(|label| counts.get(label).copied().unwrap_or(0) == most)
+            .collect();
+        fullest.sort_unstable();
+        fullest.dedup();
+        // A window of a full class replaces its like; any other takes the place of one from the fullest class.
+        let class = choose(&fullest, entry.label);
+        let loud = self.loud(class, entry);
+        let newest = entry.window;
+        let worst = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, held)| !held.trusted && held.label == class)
+            .filter(|(_, held)| loud.is_none_or(|track| held.track == track))
+            .max_by(|(_, a), (_, b)| self.score(a, newest).total_cmp(&self.score(b, newest)))
+            .map(|(index, _)| index);
+        if let Some(index) = worst {
+            self.entries.remove(index);
+        }
+    }
+
+    /// The track that would have more than half of the windows of `class` that nobody named once `entry` is in, while others
+    /// have some, too.
+    fn loud(&self, class: u16, entry: &Entry) -> Option<u64> {
+        let mut tracks = std::collections::BTreeMap::<u64, usize>::new();
+        for held in &self.entries {
+            if !held.trusted && held.label == class {
+                *tracks.entry(held.track).or_default() += 1;
+            }
+        }
+        let all: usize = tracks.values().sum();
+        let others = |track: &u64| tracks.keys().any(|other| other != track);
+        let joins = |track: u64| !entry.trusted && entry.label == class && entry.track == track;
+        tracks
+            .iter()
+            .find(|(track, count)| {
+                (**count + usize::from(joins(**track))) * 2 > all && others(track)
+            })
+            .map(|(track, _)| *track)
+    }
+
+    /// Picks `count` windows in turn from every class, starting with class `turn`: those that a person named first, then the
+    /// newest, and within a class in turn from every track.
     #[must_use]
     pub fn pick(&self, count: usize, turn: u64) -> Vec<Entry> {
         let mut classes: Vec<u16> = self.entries.iter().map(|entry| entry.label).collect();
@@ -91,18 +175,8 @@ impl Memory {
         classes.rotate_left(start);
         let mut queues: Vec<Vec<&Entry>> = classes
             .iter()
-            .map(|class| {
-                self.entries
-                    .iter()
-                    .filter(|entry| entry.label == *class)
-                    .collect()
-            })
+            .map(|class| self.queue(*class, turn))
             .collect();
-        // Different windows of a class come first at different turns.
-        for queue in &mut queues {
-            let shift = usize::try_from(turn % queue.len() as u64).unwrap_or(0);
-            queue.rotate_right(shift);
-        }
         let mut picked = Vec::with_capacity(count);
         while picked.len() < count && queues.iter().any(|queue| !queue.is_empty()) {
             for queue in &mut queues {
@@ -116,17 +190,33 @@ impl Memory {
         picked
     }
 
-    fn fullest(&self) -> Vec<u16> {
-        let mut counts = std::collections::BTreeMap::<u16, usize>::new();
-        for entry in &self.entries {
-            *counts.entry(entry.label).or_default() += 1;
+    /// The windows of a class, the one to be picked first at the end.
+    fn queue(&self, class: u16, turn: u64) -> Vec<&Entry> {
+        let of_class = self.entries.iter().filter(|entry| entry.label == class);
+        let (mut trusted, mut open): (Vec<&Entry>, Vec<&Entry>) =
+            of_class.partition(|entry| entry.trusted);
+        // Different windows of a class come first at different turns.
+        for part in [&mut trusted, &mut open] {
+            if !part.is_empty() {
+                let shift = usize::try_from(turn % part.len() as u64).unwrap_or(0);
+                part.rotate_right(shift);
+            }
         }
-        let most = counts.values().copied().max().unwrap_or(0);
-        counts
+        // The n-th of every track comes before the n+1-th of any.
+        let mut ranks = std::collections::BTreeMap::<u64, usize>::new();
+        let mut ranked: Vec<(usize, &Entry)> = open
             .into_iter()
-            .filter(|(_, count)| *count == most)
-            .map(|(label, _)| label)
-            .collect()
+            .rev()
+            .map(|entry| {
+                let rank = ranks.entry(entry.track).or_default();
+                *rank += 1;
+                (*rank, entry)
+            })
+            .collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        let mut queue: Vec<&Entry> = ranked.into_iter().rev().map(|(_, entry)| entry).collect();
+        queue.extend(trusted);
+        queue
     }
 
     /// How dispensable a window is: age (1 after four memories' worth of windows), doubt and likeness, 0..=3.
@@ -149,6 +239,34 @@ impl Memory {
     }
 }
 
+fn counts<'e>(entries: impl Iterator<Item = &'e Entry>) -> std::collections::BTreeMap<u16, usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for entry in entries {
+        *counts.entry(entry.label).or_default() += 1;
+    }
+    counts
+}
+
+/// The labels with the most windows.
+fn fullest<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<u16> {
+    let counts = counts(entries);
+    let most = counts.values().copied().max().unwrap_or(0);
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count == most)
+        .map(|(label, _)| label)
+        .collect()
+}
+
+/// `label` if it is among the fullest, or the first of them.
+fn choose(fullest: &[u16], label: u16) -> u16 {
+    if fullest.contains(&label) {
+        label
+    } else {
+        fullest.first().copied().unwrap_or(label)
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -159,6 +277,7 @@ pub(crate) mod tests {
             track: 1,
             end_ms: window * 100,
             label,
+            trusted: false,
             confidence: 0.9,
             quality: 1.0,
             weak: Features::new(&[1, 2]),
@@ -214,5 +333,104 @@ pub(crate) mod tests {
         assert_eq!(picked, [0, 3, 0, 0]);
         assert_eq!(memory.pick(99, 1).len(), 7);
         assert!(Memory::new(4).pick(3, 0).is_empty());
+    }
+
+    fn of_track(window: u64, label: u16, track: u64) -> Entry {
+        Entry {
+            track,
+            ..entry(window, label, [1.0, 0.0])
+        }
+    }
+
+    fn named(window: u64, label: u16) -> Entry {
+        Entry {
+            trusted: true,
+            confidence: 1.0,
+            ..entry(window, label, [1.0, 0.0])
+        }
+    }
+
+    fn trusted(memory: &Memory) -> Vec<(u64, u16)> {
+        let named = memory.entries().iter().filter(|entry| entry.trusted);
+        named.map(|entry| (entry.window, entry.label)).collect()
+    }
+
+    #[test]
+    fn what_a_person_named_is_never_evicted_by_pseudo_labels() {
+        let mut memory = Memory::new(4);
+        memory.insert(named(0, 0));
+        for window in 1..500 {
+            memory.insert(entry(window, (window % 3) as u16, [1.0, 0.0]));
+        }
+        assert_eq!(trusted(&memory), [(0, 0)]);
+        assert_eq!(memory.entries().len(), 4);
+    }
+
+    #[test]
+    fn named_windows_are_at_most_half_and_the_newest_of_each_class_stay() {
+        let mut memory = Memory::new(8);
+        for window in 0..8 {
+            memory.insert(entry(window, 5, [1.0, 0.0]));
+        }
+        for window in 10..20 {
+            memory.insert(named(window, 0));
+        }
+        memory.insert(named(20, 1));
+        assert_eq!(trusted(&memory), [(17, 0), (18, 0), (19, 0), (20, 1)]);
+        assert_eq!(memory.entries().len(), 8);
+    }
+
+    #[test]
+    fn naming_a_window_again_replaces_its_label() {
+        let mut memory = Memory::new(8);
+        memory.insert(entry(1, 5, [1.0, 0.0]));
+        memory.insert(named(1, 2));
+        memory.insert(named(1, 3));
+        assert_eq!(trusted(&memory), [(1, 3)]);
+        assert_eq!(memory.entries().len(), 1);
+    }
+
+    #[test]
+    fn named_windows_are_picked_first() {
+        let mut memory = Memory::new(8);
+        memory.insert(named(0, 0));
+        for window in 1..7 {
+            memory.insert(entry(window, (window % 2) as u16, [1.0, 0.0]));
+        }
+        for turn in 0..20 {
+            let picked = memory.pick(2, turn);
+            assert!(picked.iter().any(|entry| entry.trusted), "turn {turn}");
+        }
+    }
+
+    #[test]
+    fn one_person_does_not_keep_more_than_half_of_a_class() {
+        let mut memory = Memory::new(8);
+        for window in 0..20 {
+            memory.insert(of_track(window, 0, 1));
+        }
+        for window in 20..30 {
+            memory.insert(of_track(window, 0, window % 3 + 2));
+        }
+        // The loud one comes back and cannot take the class again.
+        for window in 30..60 {
+            memory.insert(of_track(window, 0, 1));
+        }
+        let loud = memory.entries().iter().filter(|held| held.track == 1);
+        assert_eq!((loud.count(), memory.entries().len()), (4, 8));
+    }
+
+    #[test]
+    fn picks_in_turn_from_every_person() {
+        let mut memory = Memory::new(16);
+        for window in 0..8 {
+            memory.insert(of_track(window, 0, 1));
+        }
+        memory.insert(of_track(8, 0, 2));
+        for turn in 0..9 {
+            let picked = memory.pick(2, turn);
+            let tracks: Vec<u64> = picked.iter().map(|entry| entry.track).collect();
+            assert!(tracks == [1, 2] || tracks == [2, 1], "{tracks:?}");
+        }
     }
 }

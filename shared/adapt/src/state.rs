@@ -1,11 +1,14 @@
 //! What adaptation must not lose in a power cut: one file, replaced as a whole.
 //!
-//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`) with the other
-//! facts as JSON in its metadata. The file names the digest of the bundle it belongs to and is refused by any other.
+//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`, and `undo.teacher`,
+//! `undo.student` with the tails before the last updates one after another) with the other facts as JSON in its metadata. The
+//! file names the digest of the bundle it belongs to and is refused by any other. It says its own shapes, so that it can be checked
+//! without the bundle.
 //! Whatever the bytes are, reading gives a state or an error, never a panic.
 
 use super::features::{FeatureShape, Features};
 use super::guard::Guard;
+use super::history::{Snapshot, SnapshotFacts};
 use super::memory::Entry;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
@@ -15,8 +18,12 @@ use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"TENDONA2";
 const HASH: usize = 32;
-/// Largest file that is read, bytes: two tails of 1 M weights and a full memory of two-body windows.
-pub const MAX_BYTES: u64 = 48 * 1024 * 1024;
+/// Largest file that is read, bytes: 66 tails of 200,000 weights and a full memory of two-body windows.
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest side of a feature shape that is believed.
+const MAX_SIDE: usize = 1024;
+/// Most snapshots that are read.
+const MAX_SNAPSHOTS: usize = 32;
 
 /// Everything that is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +38,10 @@ pub struct State {
     pub student: Vec<f32>,
     /// The memory's windows.
     pub memory: Vec<Entry>,
+    /// The tails before the last updates, oldest first.
+    pub history: Vec<Snapshot>,
+    /// The classes' names, for people.
+    pub classes: Vec<String>,
 }
 
 /// The small part of a state.
@@ -57,12 +68,10 @@ pub enum StateError {
     #[error("adaptation state: {0}")]
     Io(#[from] std::io::Error),
     /// The file is not a whole state: it is set aside and adaptation begins anew.
-    #[error("adaptation state is damaged ({0}); adaptation begins anew from the shipped tail")]
+    #[error("adaptation state is damaged ({0})")]
     Damaged(&'static str),
     /// The file belongs to another bundle.
-    #[error(
-        "adaptation state belongs to bundle {found}, not to {expected}; adaptation begins anew"
-    )]
+    #[error("adaptation state belongs to bundle {found}, not to {expected}")]
     OtherBase {
         /// The bundle in the file.
         found: String,
@@ -76,6 +85,13 @@ struct Header {
     base: String,
     facts: Facts,
     memory: Vec<Kept>,
+    #[serde(default)]
+    history: Vec<SnapshotFacts>,
+    #[serde(default)]
+    classes: Vec<String>,
+    /// Joints, frames, channels of a body's features.
+    #[serde(default)]
+    shape: Option<[usize; 3]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,6 +100,8 @@ struct Kept {
     track: u64,
     end_ms: u64,
     label: u16,
+    #[serde(default)]
+    trusted: bool,
     confidence: f32,
     quality: f32,
     bodies: usize,
@@ -100,6 +118,7 @@ impl State {
             track: entry.track,
             end_ms: entry.end_ms,
             label: entry.label,
+            trusted: entry.trusted,
             confidence: entry.confidence,
             quality: entry.quality,
             bodies: entry.weak.bodies(shape).len(),
@@ -108,9 +127,18 @@ impl State {
             base: self.base.clone(),
             facts: self.facts.clone(),
             memory: self.memory.iter().map(kept).collect(),
+            history: self.history.iter().map(|kept| kept.facts).collect(),
+            classes: self.classes.clone(),
+            shape: Some([shape.joints, shape.frames, shape.channels]),
         };
         let header = serde_json::to_string(&header).map_err(|_| StateError::Damaged("facts"))?;
         let (teacher, student) = (f32_bytes(&self.teacher), f32_bytes(&self.student));
+        let joined = |pick: fn(&Snapshot) -> &[f32]| -> Vec<u8> {
+            let tails = self.history.iter();
+            tails.flat_map(|kept| f32_bytes(pick(kept))).collect()
+        };
+        let undo_teacher = joined(|kept| &kept.teacher);
+        let undo_student = joined(|kept| &kept.student);
         let weak = i8_bytes(self.memory.iter().map(|entry| &entry.weak));
         let strong = i8_bytes(self.memory.iter().map(|entry| &entry.strong));
         let view = |kind, bytes, unit| {
@@ -123,6 +151,8 @@ impl State {
             ("student", view(Dtype::F32, &student, 4)?),
             ("memory.weak", view(Dtype::I8, &weak, 1)?),
             ("memory.strong", view(Dtype::I8, &strong, 1)?),
+            ("undo.teacher", view(Dtype::F32, &undo_teacher, 4)?),
+            ("undo.student", view(Dtype::F32, &undo_student, 4)?),
         ];
         let metadata = HashMap::from([("state".to_owned(), header)]);
         let image =
@@ -143,16 +173,63 @@ impl State {
         shape: &FeatureShape,
         weights: usize,
     ) -> Result<Self, StateError> {
-        let damaged = StateError::Damaged;
-        let rest = bytes.strip_prefix(MAGIC).ok_or(damaged("magic"))?;
-        let (hash, image) = rest.split_at_checked(HASH).ok_or(damaged("length"))?;
-        if Sha256::digest(image)[..] != *hash {
-            return Err(damaged("checksum"));
-        }
-        Self::from_image(image, shape, weights)
+        Ok(Self::from_image(whole(bytes)?, Some((*shape, weights)))?.0)
     }
 
-    fn from_image(image: &[u8], shape: &FeatureShape, weights: usize) -> Result<Self, StateError> {
+    /// Reads a file's bytes without the bundle, with the shapes that the file itself says; the second value is that of the features.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] naming the part that is wrong.
+    pub fn open(bytes: &[u8]) -> Result<(Self, FeatureShape), StateError> {
+        Self::from_image(whole(bytes)?, None)
+    }
+
+    /// Reads the file at `path` as [`Self::open`] does; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn open_file(path: &Path) -> Result<Option<(Self, FeatureShape)>, StateError> {
+        read(path)?.map(|bytes| Self::open(&bytes)).transpose()
+    }
+
+    /// Goes back to the tail before the last update, or after update `to`, and forgets the windows that came later, but for those
+    /// that a person named. The next update has a new number all the same. Returns the update that is in the tail now.
+    ///
+    /// # Errors
+    /// [`super::history::UndoError`]; nothing is changed.
+    pub fn undo(&mut self, to: Option<u64>) -> Result<u64, super::history::UndoError> {
+        let mut history = super::history::History::new(usize::MAX);
+        self.history
+            .iter()
+            .for_each(|kept| history.push(kept.clone()));
+        let snapshot = history.take(to)?;
+        self.history = history.iter().cloned().collect();
+        let facts = snapshot.facts;
+        self.facts.updates = facts.updates;
+        self.facts.guard.go_back(facts.serves && facts.updates > 0);
+        self.teacher = snapshot.teacher;
+        self.student = snapshot.student;
+        self.memory
+            .retain(|entry| entry.trusted || entry.window < facts.windows);
+        Ok(facts.update)
+    }
+
+    /// Forgets everything learnt. Windows and updates keep their count, so that no number comes twice.
+    pub fn reset(&mut self) {
+        self.facts.updates = 0;
+        self.facts.gate.clear();
+        self.facts.guard.reset();
+        self.teacher.clear();
+        self.student.clear();
+        self.memory.clear();
+        self.history.clear();
+    }
+
+    /// Reads an image, of `expected` feature shape and number of weights if these are known.
+    fn from_image(
+        image: &[u8],
+        expected: Option<(FeatureShape, usize)>,
+    ) -> Result<(Self, FeatureShape), StateError> {
         let damaged = StateError::Damaged;
         let (_, metadata) = SafeTensors::read_metadata(image).map_err(|_| damaged("metadata"))?;
         let text = metadata
@@ -162,6 +239,35 @@ impl State {
             .ok_or(damaged("facts"))?;
         let header: Header = serde_json::from_str(text).map_err(|_| damaged("facts"))?;
         let tensors = SafeTensors::deserialize(image).map_err(|_| damaged("tensors"))?;
+        let stated = header
+            .shape
+            .filter(|sides| sides.iter().all(|side| *side <= MAX_SIDE));
+        let stated = stated.map(|[joints, frames, channels]| FeatureShape {
+            joints,
+            frames,
+            channels,
+        });
+        let shape = &expected
+            .map(|(shape, _)| shape)
+            .or(stated)
+            .ok_or(damaged("shape"))?;
+        // Snapshots have as many weights as the tail, or the first of them says how many there are.
+        let adapted = header
+            .history
+            .iter()
+            .filter(|kept| kept.updates > 0)
+            .count();
+        let undo = optional(&tensors, "undo.teacher")?;
+        let weights = match expected {
+            Some((_, weights)) => weights,
+            None => match tensors
+                .tensor("teacher")
+                .map_or(0, |list| list.data().len() / 4)
+            {
+                0 => undo.len() / adapted.max(1),
+                count => count,
+            },
+        };
         let list = |name: &'static str| {
             let tensor = tensors.tensor(name).map_err(|_| damaged(name))?;
             let values = f32_values(tensor.data());
@@ -177,6 +283,29 @@ impl State {
         if teacher.len() != student.len() {
             return Err(damaged("student"));
         }
+        let undone = optional(&tensors, "undo.student")?;
+        let fits = adapted.checked_mul(weights) == Some(undo.len()) && undone.len() == undo.len();
+        if !fits || header.history.len() > MAX_SNAPSHOTS {
+            return Err(damaged("undo"));
+        }
+        let mut tails = undo
+            .chunks_exact(weights.max(1))
+            .zip(undone.chunks_exact(weights.max(1)));
+        let history: Vec<Snapshot> = header
+            .history
+            .iter()
+            .map(|facts| {
+                let (teacher, student) = match facts.updates {
+                    0 => Default::default(),
+                    _ => tails.next().unwrap_or_default(),
+                };
+                Snapshot {
+                    facts: *facts,
+                    teacher: teacher.to_vec(),
+                    student: student.to_vec(),
+                }
+            })
+            .collect();
         let views = |name: &'static str| {
             let tensor = tensors.tensor(name).map_err(|_| damaged(name))?;
             split(tensor.data(), &header.memory, shape).ok_or(damaged(name))
@@ -192,19 +321,24 @@ impl State {
                     track: kept.track,
                     end_ms: kept.end_ms,
                     label: kept.label,
+                    trusted: kept.trusted,
                     confidence: kept.confidence,
                     quality: kept.quality,
                     signature: weak.signature(shape),
                     weak,
                     strong,
                 });
-        Ok(Self {
+        let memory = memory.collect();
+        let state = Self {
             base: header.base,
             facts: header.facts,
             teacher,
             student,
-            memory: memory.collect(),
-        })
+            memory,
+            history,
+            classes: header.classes,
+        };
+        Ok((state, *shape))
     }
 
     /// Stores the state at `path`: written beside it, flushed to the disk, then renamed over it.
@@ -227,15 +361,10 @@ impl State {
         shape: &FeatureShape,
         weights: usize,
     ) -> Result<Option<Self>, StateError> {
-        let length = match std::fs::metadata(path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let Some(bytes) = read(path)? else {
+            return Ok(None);
         };
-        if length > MAX_BYTES {
-            return Err(StateError::Damaged("length"));
-        }
-        let state = Self::from_bytes(&std::fs::read(path)?, shape, weights)?;
+        let state = Self::from_bytes(&bytes, shape, weights)?;
         if state.base != base {
             return Err(StateError::OtherBase {
                 found: state.base,
@@ -243,6 +372,44 @@ impl State {
             });
         }
         Ok(Some(state))
+    }
+}
+
+/// The bytes of the file at `path`; `None` when there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    let length = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if length > MAX_BYTES {
+        return Err(StateError::Damaged("length"));
+    }
+    Ok(Some(std::fs::read(path)?))
+}
+
+/// The image in a file's bytes, once its checksum is right.
+fn whole(bytes: &[u8]) -> Result<&[u8], StateError> {
+    let damaged = StateError::Damaged;
+    let rest = bytes.strip_prefix(MAGIC).ok_or(damaged("magic"))?;
+    let (hash, image) = rest.split_at_checked(HASH).ok_or(damaged("length"))?;
+    if Sha256::digest(image)[..] == *hash {
+        Ok(image)
+    } else {
+        Err(damaged("checksum"))
+    }
+}
+
+/// The finite numbers of a tensor that older files do not have.
+fn optional(tensors: &SafeTensors<'_>, name: &'static str) -> Result<Vec<f32>, StateError> {
+    let Ok(tensor) = tensors.tensor(name) else {
+        return Ok(Vec::new());
+    };
+    let values = f32_values(tensor.data());
+    if tensor.dtype() == Dtype::F32 && values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err(StateError::Damaged(name))
     }
 }
 
@@ -307,6 +474,20 @@ mod tests {
             teacher: vec![1.0, -2.0],
             student: vec![0.5, 0.25],
             memory,
+            history: vec![
+                Snapshot::default(),
+                Snapshot {
+                    facts: SnapshotFacts {
+                        update: 2,
+                        updates: 2,
+                        windows: 2,
+                        serves: true,
+                    },
+                    teacher: vec![3.0, 4.0],
+                    student: vec![5.0, 6.0],
+                },
+            ],
+            classes: vec!["sit".into(), "wave".into()],
         }
     }
 
@@ -318,6 +499,24 @@ mod tests {
         state().save(&path, &SHAPE).unwrap();
         assert_eq!(State::load(&path, "abc", &SHAPE, 2).unwrap(), Some(state()));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn is_read_without_its_bundle() {
+        let bytes = state().to_bytes(&SHAPE).unwrap();
+        assert_eq!(State::open(&bytes).unwrap(), (state(), SHAPE));
+    }
+
+    #[test]
+    fn undoing_brings_an_earlier_tail_back_and_forgets_what_came_later() {
+        let mut state = state();
+        assert_eq!(state.undo(None), Ok(2));
+        assert_eq!((state.teacher[0], state.student[0]), (3.0, 5.0));
+        assert_eq!((state.facts.updates, state.memory.len()), (2, 1));
+        assert!(state.facts.guard.serves());
+        assert!(state.undo(Some(7)).is_err());
+        assert_eq!(state.undo(None), Ok(0));
+        assert!(state.teacher.is_empty() && !state.facts.guard.serves());
     }
 
     #[test]
@@ -366,7 +565,8 @@ mod tests {
         #[test]
         fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = State::from_bytes(&bytes, &SHAPE, 2);
-            let _ = State::from_image(&bytes, &SHAPE, 2);
+            let _ = State::from_image(&bytes, None);
+            let _ = State::from_image(&bytes, Some((SHAPE, 2)));
         }
 
         #[test]
@@ -375,7 +575,7 @@ mod tests {
             let mut image = bytes[MAGIC.len() + HASH..].to_vec();
             let at = at % image.len();
             image[at] = with;
-            let _ = State::from_image(&image, &SHAPE, 2);
+            let _ = State::from_image(&image, None);
         }
     }
 }

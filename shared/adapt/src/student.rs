@@ -13,8 +13,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// The part of a batch that is computed at once. Sums over all parts of a batch give the batch's gradient, so a small part
 /// costs time but changes nothing (but in the mean prediction the windows of other parts stand as [`Self::others`]).
 pub struct Lesson<'b> {
-    /// Strong views with their pseudo-labels.
+    /// Strong views with their labels.
     pub pseudo: &'b [(Features, u16)],
+    /// Weight of each of them; those beyond the list's end have weight 1.
+    pub weights: &'b [f32],
     /// Source windows with their labels.
     pub replay: &'b [(Features, u16)],
     /// Pseudo-labelled windows in the whole batch.
@@ -58,7 +60,11 @@ pub fn gradient(
     let weighted = lesson
         .pseudo
         .iter()
-        .map(|pair| (pair, pseudo_weight))
+        .enumerate()
+        .map(|(index, pair)| {
+            let weight = lesson.weights.get(index).copied().unwrap_or(1.0);
+            (pair, weight * pseudo_weight)
+        })
         .chain(lesson.replay.iter().map(|pair| (pair, replay_weight)));
     for (row, ((_, label), weight)) in weighted.enumerate() {
         if let Some(cell) = targets.get_mut(row * classes + usize::from(*label)) {

@@ -90,6 +90,7 @@ fn show(adapter: &mut Adapter, from: u64, count: u64) -> Vec<Record> {
             presence: Presence::FIRST,
             data: vec![0.0; 4],
             weak: features(&shape, number),
+            refused: None,
         });
         loop {
             match adapter.work(|window, _| Some(features(&shape, 50_000 + window))) {
@@ -283,6 +284,7 @@ fn lesson<'b>(
 ) -> Lesson<'b> {
     Lesson {
         pseudo,
+        weights: &[],
         replay,
         total_pseudo: 8,
         total_replay: 4,
@@ -354,5 +356,114 @@ fn a_step_along_the_gradient_lowers_the_loss() {
     assert!(
         losses.windows(2).all(|pair| pair[1] < pair[0]),
         "{losses:?}"
+    );
+}
+
+#[test]
+fn a_window_that_a_person_named_teaches_that_label_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: Some(dir.path().join("journal")),
+    };
+    let mut config = eager();
+    // The teacher itself may teach nothing.
+    config.gate.min_quality = 1.1;
+    config.accumulate = 16;
+    let mut first = adapter(config.clone(), places.clone());
+    assert!(show(&mut first, 0, 32).is_empty());
+    for window in 0..16 {
+        let named = first
+            .label(window, &format!("class {}", window % 3))
+            .unwrap();
+        assert_eq!(u64::from(named.label), window % 3);
+    }
+    let records = show(&mut first, 32, 1);
+    assert_eq!(records.len(), 1);
+    assert!(!records[0].windows.is_empty());
+    for lecture in &records[0].windows {
+        assert!(lecture.trusted);
+        assert_eq!(u64::from(lecture.label), lecture.window % 3);
+    }
+    let second = adapter(config, places);
+    assert_eq!(second.memory().trusted(), 16);
+    assert_eq!(second.memory().entries(), first.memory().entries());
+}
+
+#[test]
+fn a_wrong_class_or_window_is_refused_with_what_is_known() {
+    let mut adapter = adapter(eager(), Places::default());
+    show(&mut adapter, 0, 3);
+    let error = adapter.label(1, "fly").unwrap_err().to_string();
+    assert!(error.contains("class 0, class 1, class 2"), "{error}");
+    let error = adapter.label(9, "class 1").unwrap_err().to_string();
+    assert!(error.contains("windows 0 to 2 can"), "{error}");
+    assert_eq!(adapter.memory().trusted(), 0);
+}
+
+#[test]
+fn every_kept_update_can_be_gone_back_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: None,
+    };
+    let mut config = eager();
+    config.keep_updates = 3;
+    let window = features(base("base").model.shape(), 99);
+    let mut first = adapter(config.clone(), places.clone());
+    let mut said = vec![first.predict(&window)];
+    for update in 0..5 {
+        show(&mut first, update * 16, 16);
+        said.push(first.predict(&window));
+    }
+    assert_eq!(first.counts().updates, 5);
+    // What is kept survives a restart.
+    let mut second = adapter(config, places);
+    assert_eq!(second.undo_to(None), Ok(4));
+    assert_eq!(second.predict(&window), said[4]);
+    assert!(second.undo_to(Some(1)).is_err());
+    assert_eq!(second.undo_to(Some(2)), Ok(2));
+    assert_eq!(second.predict(&window), said[2]);
+    assert!(
+        second
+            .memory()
+            .entries()
+            .iter()
+            .all(|held| held.window < 48)
+    );
+    assert_eq!(second.undo_to(Some(0)), Ok(0));
+    assert_eq!(second.predict(&window), said[0]);
+    // Numbers never come twice.
+    assert_eq!(show(&mut second, 80, 16)[0].update, 6);
+}
+
+#[test]
+fn a_window_that_stood_still_is_counted_and_never_learnt_from() {
+    use super::gate::Refusal;
+    let mut adapter = adapter(eager(), Places::default());
+    let shape = *base("base").model.shape();
+    for (number, refused) in [Refusal::Frozen, Refusal::Torn, Refusal::Unknown]
+        .into_iter()
+        .cycle()
+        .take(60)
+        .enumerate()
+    {
+        adapter.observe(Observed {
+            track: 1,
+            end_ms: 0,
+            quality: 1.0,
+            presence: Presence::FIRST,
+            data: vec![0.0; 4],
+            weak: features(&shape, number as u64),
+            refused: Some(refused),
+        });
+        while adapter.work(|_, _| Some(features(&shape, 7))) != Work::Nothing {}
+    }
+    let counts = adapter.counts();
+    assert_eq!((counts.frozen, counts.torn, counts.unknown), (20, 20, 20));
+    assert_eq!(
+        (adapter.memory().entries().len(), adapter.updates()),
+        (0, 0)
     );
 }

@@ -1,7 +1,7 @@
 //! One update, cut into pieces that are short enough to leave recognition undisturbed.
 //!
-//! *Label*: the teacher names the picked windows anew (a memory's label may be old) and the student is asked about their
-//! strong views. *Learn*: gradients add up over parts of the batch, then one step is made, a few weights are set back to the
+//! *Label*: the teacher names the picked windows anew (a memory's label may be old, unless a person gave it) and the student is
+//! asked about their strong views. *Learn*: gradients add up over parts of the batch, then one step is made, a few weights are set back to the
 //! shipped ones and the teacher follows. *Judge*: the new teacher is compared with the shipped tail.
 
 use super::config::{AdaptConfig, StudentConfig};
@@ -22,7 +22,7 @@ use tendon_model::tail::Tail;
 pub struct Pick {
     /// The window.
     pub entry: Entry,
-    /// The teacher's label now.
+    /// The teacher's label now, or the person's.
     pub label: u16,
     /// The teacher's calibrated confidence now.
     pub confidence: f32,
@@ -86,6 +86,7 @@ pub struct Step {
     waiting: Vec<Entry>,
     picks: Vec<Pick>,
     pseudo: Vec<(Features, u16)>,
+    weights: Vec<f32>,
     replay: Vec<(Features, u16)>,
     learnt: usize,
     replayed: usize,
@@ -123,6 +124,7 @@ impl Step {
             waiting: entries,
             picks: Vec::new(),
             pseudo: Vec::new(),
+            weights: Vec::new(),
             replay,
             learnt: 0,
             replayed: 0,
@@ -173,6 +175,12 @@ impl Step {
                 .iter()
                 .map(|pick| (pick.entry.strong.clone(), pick.label))
                 .collect();
+            let trusted = lectern.config.student.trusted_weight;
+            self.weights = self
+                .picks
+                .iter()
+                .map(|pick| if pick.entry.trusted { trusted } else { 1.0 })
+                .collect();
             return Piece::More;
         }
         if self.learnt < self.pseudo.len() {
@@ -210,14 +218,20 @@ impl Step {
             vec![None; part.len()]
         };
         for (entry, (named, student)) in part.into_iter().zip(named.into_iter().zip(student)) {
-            if lectern
-                .gate
-                .check(named.class, named.confidence, entry.quality)
-                .is_ok()
-            {
+            // Who was told by a person needs no teacher.
+            let accepted = entry.trusted
+                || lectern
+                    .gate
+                    .check(named.class, named.confidence, entry.quality)
+                    .is_ok();
+            if accepted {
                 self.picks.push(Pick {
+                    label: if entry.trusted {
+                        entry.label
+                    } else {
+                        named.class
+                    },
                     entry,
-                    label: named.class,
                     confidence: named.confidence,
                     student,
                     probabilities: named.probabilities,
@@ -243,6 +257,7 @@ impl Step {
         }
         let lesson = Lesson {
             pseudo: self.pseudo.get(self.learnt..end).unwrap_or_default(),
+            weights: self.weights.get(self.learnt..end).unwrap_or_default(),
             replay: self
                 .replay
                 .get(self.replayed..replay_end)
