@@ -10,6 +10,7 @@ use super::source_buffer;
 use crate::evaluate::metrics::{Predictions, argmax};
 use crate::evaluate::temperature::fit_temperature;
 use std::collections::{BTreeMap, BTreeSet};
+use tendon_adapt::align::Reference;
 use tendon_bundle::{Contents, PackError, SecretKey};
 use tendon_engine::{BufferError, Encoder, ParseError};
 use tendon_model::parameters::Values;
@@ -52,6 +53,8 @@ pub struct Material<'m> {
     pub validation: &'m Inputs,
     /// Windows to report on.
     pub test: &'m Inputs,
+    /// How the people of the training windows stood before their cameras, if it was measured.
+    pub reference: Option<&'m Reference>,
 }
 
 /// Float and int8 side by side.
@@ -134,6 +137,7 @@ pub fn make(
         train,
         validation,
         test,
+        reference,
     } = material;
     if train.is_empty() || test.is_empty() {
         return Err(WriteError::Material(
@@ -223,6 +227,7 @@ pub fn make(
         encoder: blob,
         source_features: source.features,
         source_labels: source.labels,
+        source_reference: reference.map(Reference::to_values).unwrap_or_default(),
         golden_windows: golden
             .iter()
             .flat_map(|number| train.window(*number))
@@ -382,6 +387,7 @@ mod tests {
             train: &train,
             validation: &validation,
             test: &test,
+            reference: None,
         };
         make(material, &recipe, &secret_key(1), &|_| {})
     }

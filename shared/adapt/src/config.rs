@@ -1,5 +1,7 @@
 //! Every switch of the adaptation, with the defaults that were measured to be safe.
 
+use crate::align::AlignConfig;
+use crate::habit::HabitConfig;
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::Recipe;
 
@@ -21,6 +23,10 @@ pub struct AdaptConfig {
     pub micro_batch: usize,
     /// Gradient steps over the memory while nothing new comes, an update; 0 waits for new windows.
     pub idle_steps: usize,
+    /// What is corrected before a window is recognised.
+    pub align: AlignConfig,
+    /// How far answers lean on those before.
+    pub habit: HabitConfig,
     /// Which windows may teach.
     pub gate: GateConfig,
     /// How the student learns.
@@ -47,6 +53,8 @@ impl Default for AdaptConfig {
             steps: 4,
             micro_batch: 4,
             idle_steps: 0,
+            align: AlignConfig::default(),
+            habit: HabitConfig::default(),
             gate: GateConfig::default(),
             student: StudentConfig::default(),
             teacher: TeacherConfig::default(),
@@ -330,6 +338,35 @@ impl AdaptConfig {
         )?;
         check("gate.threshold", self.gate.threshold, 0.0, 1.0, unit)?;
         check("gate.floor", self.gate.floor, 0.0, 1.0, unit)?;
+        check(
+            "align.level.most_degrees",
+            self.align.level.most_degrees,
+            0.0,
+            90.0,
+            "must be between 0 and 90 degrees",
+        )?;
+        check(
+            "align.limbs.most",
+            self.align.limbs.most,
+            1.0,
+            3.0,
+            "must be between 1 and 3",
+        )?;
+        check(
+            "align.steady.most_ms",
+            self.align.steady.most_ms,
+            0.0,
+            500.0,
+            "must be between 0 and 500 milliseconds",
+        )?;
+        check("habit.rate", self.habit.rate, 0.0, 1.0, unit)?;
+        check(
+            "habit.most",
+            self.habit.most,
+            0.0,
+            0.99,
+            "must be between 0 and 0.99",
+        )?;
         check("teacher.decay", self.teacher.decay, 0.0, 1.0, unit)?;
         check(
             "teacher.final_decay",

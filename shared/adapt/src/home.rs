@@ -3,10 +3,13 @@
 //! Single-threaded and without clock, so that a stream gives the same answers on a device and in a measurement.
 
 use crate::adapter::{Adapter, Base, Observed, Places, Work};
+use crate::align::{Aligner, Corrected, Proof, Reference};
 use crate::config::{AdaptConfig, ConfigError};
 use crate::features::Features;
+use crate::habit::Habit;
 use crate::model::{Model, Prediction};
 use crate::prepare::{Clip, PrepareError, Prepared, Preparer};
+use crate::prototypes::Prototypes;
 use crate::recogniser::{InferError, Recogniser};
 use crate::softmax::top;
 use crate::source::SourceBuffer;
@@ -29,9 +32,11 @@ pub struct Answer {
     pub window: Option<u64>,
     /// Whether the adapted tail had its say.
     pub adapted: bool,
+    /// What was corrected in the poses that were answered.
+    pub corrected: Corrected,
     /// What the bundle as shipped says about the window by itself.
     pub base_class: u16,
-    /// What would have been answered, had the adapted tail served; only asked when watched.
+    /// What would have been answered to this window alone, had the adapted tail served; only asked when watched.
     pub unguarded: u16,
 }
 
@@ -72,6 +77,11 @@ pub struct Home {
     preparer: Preparer,
     recogniser: Recogniser,
     adapter: Adapter,
+    /// Only for a bundle that says what it was trained on.
+    aligner: Option<Aligner>,
+    proof: Proof,
+    prototypes: Prototypes,
+    habit: Habit,
     strong: Recipe,
     seed: u64,
 }
@@ -112,18 +122,36 @@ impl Home {
             prior,
             classes,
         };
-        let recogniser = Recogniser::new(
+        let mut recogniser = Recogniser::new(
             &encoder,
             manifest.topology,
             manifest.streams.to_vec(),
             manifest.temperature,
         );
+        let mut pooled = Vec::with_capacity(base.source.len());
+        for window in base.source.features() {
+            // Features that the encoder cannot read describe nothing.
+            pooled.push(
+                recogniser
+                    .classify(&encoder, window)
+                    .map_or_else(|_| Vec::new(), |(_, pooled)| pooled),
+            );
+        }
+        let prototypes = Prototypes::new(&pooled, base.source.labels(), base.classes.len());
         drop(encoder);
+        let topology = manifest.topology.topology();
+        let reference = Reference::from_values(&bundle.source_reference(), topology.joint_count());
+        let aligner =
+            reference.map(|reference| Aligner::new(config.align.clone(), topology, reference));
         let (adapter, refused) = Adapter::new(base, config.clone(), places, seed);
         let home = Self {
             preparer: Preparer::new(manifest.topology, manifest.normalize),
             recogniser,
             adapter,
+            aligner,
+            proof: Proof::new(config.align.proof.clone()),
+            prototypes,
+            habit: Habit::new(config.habit.clone()),
             strong: config.strong.clone(),
             seed,
             bundle,
@@ -153,45 +181,91 @@ impl Home {
     /// # Errors
     /// [`WindowError`]; a clip without an answer teaches nothing.
     pub fn answer(&mut self, clip: &Clip<'_>, watch: bool) -> Result<Answer, WindowError> {
-        let prepared = self.preparer.prepare(clip, clip.poses)?;
-        if prepared.presence.count() == 0 && !watch {
-            return Err(WindowError::Empty);
-        }
-        let weak = self.trunk(&prepared)?;
-        let base = self.classify(&weak)?;
-        let (base_class, _) = top(&base);
+        let (window, corrected, plain) = self.look(clip, watch)?;
+        let (base_class, _) = top(plain.as_ref().unwrap_or(&window.probabilities));
         let serves = self.adapter.serves();
         let asked = serves || watch && self.adapter.updates() > 0;
         let adapted = if asked {
-            self.adapter.predict(&weak)
+            self.adapter.predict(&window.trunk)
         } else {
             None
         };
+        let base = window.probabilities;
         let mean = adapted.map(|adapted| Prediction::mean(&base, &adapted.probabilities));
-        let unguarded = mean.as_ref().map_or(base_class, |mean| mean.class);
-        let probabilities = match mean {
+        let unguarded = mean
+            .as_ref()
+            .map_or_else(|| top(&base).0, |mean| mean.class);
+        let mut probabilities = match mean {
             Some(mean) if serves => mean.probabilities,
             _ => base,
         };
         if !probabilities.iter().all(|value| value.is_finite()) {
             return Err(WindowError::NotFinite);
         }
-        let window = self.adapter.observe(Observed {
+        self.habit.lean(clip.track, &mut probabilities);
+        let seen = self.adapter.observe(Observed {
             track: clip.track,
             end_ms: clip.end_ms,
             quality: clip.quality,
-            presence: prepared.presence,
-            data: prepared.data,
-            weak,
+            presence: window.prepared.presence,
+            data: window.prepared.data,
+            weak: window.trunk,
             refused: None,
         });
         Ok(Answer {
             probabilities,
-            window,
+            window: seen,
             adapted: serves,
+            corrected,
             base_class,
             unguarded,
         })
+    }
+
+    /// The window that is to be answered, what was corrected in it, and what the bundle as shipped says about the plain one, when
+    /// that is another one and was asked.
+    fn look(
+        &mut self,
+        clip: &Clip<'_>,
+        watch: bool,
+    ) -> Result<(Window, Corrected, Option<Vec<f32>>), WindowError> {
+        let mut poses = clip.poses.to_vec();
+        let spacing = self.spacing_ms(clip);
+        let corrected = self
+            .aligner
+            .as_mut()
+            .map_or_else(Corrected::default, |aligner| {
+                aligner.align(clip.track, spacing, &mut poses)
+            });
+        if !corrected.any() {
+            return Ok((self.window(clip, &poses, watch)?, corrected, None));
+        }
+        let (holds, due) = (self.proof.holds(), self.proof.due());
+        if !due && !watch {
+            // Without proof every window is due, so the aligned one serves.
+            return Ok((self.window(clip, &poses, watch)?, corrected, None));
+        }
+        let plain = self.window(clip, clip.poses, watch)?;
+        let aligned = self.window(clip, &poses, watch)?;
+        let near = |window: &Window| self.prototypes.nearest(&window.pooled);
+        if let (true, Some(aligned), Some(plain)) = (due, near(&aligned), near(&plain)) {
+            self.proof.add(aligned.cosine, plain.cosine);
+        }
+        if holds {
+            Ok((aligned, corrected, Some(plain.probabilities)))
+        } else {
+            Ok((plain, Corrected::default(), None))
+        }
+    }
+
+    /// Mean time between two poses, milliseconds; zero when there is none.
+    fn spacing_ms(&self, clip: &Clip<'_>) -> f32 {
+        let joints = self.bundle.manifest().topology.topology().joint_count();
+        let steps = (clip.poses.len() / (3 * joints)).saturating_sub(1);
+        if steps == 0 {
+            return 0.0;
+        }
+        clip.end_ms.saturating_sub(clip.start_ms) as f32 / steps as f32
     }
 
     /// Does one short piece of adaptation.
@@ -219,16 +293,37 @@ impl Home {
         })
     }
 
-    fn trunk(&mut self, prepared: &Prepared) -> Result<Features, WindowError> {
+    /// Runs the shipped encoder on a clip whose poses are `poses`.
+    fn window(
+        &mut self,
+        clip: &Clip<'_>,
+        poses: &[f32],
+        watch: bool,
+    ) -> Result<Window, WindowError> {
+        let prepared = self.preparer.prepare(clip, poses)?;
+        if prepared.presence.count() == 0 && !watch {
+            return Err(WindowError::Empty);
+        }
         // Parsing copies nothing: it only finds the tables of a blob that was checked when the bundle started.
         let encoder = self.bundle.encoder().map_err(WindowError::Encoder)?;
-        Ok(self
+        let trunk = self
             .recogniser
-            .trunk(&encoder, &prepared.data, prepared.presence)?)
+            .trunk(&encoder, &prepared.data, prepared.presence)?;
+        let (probabilities, pooled) = self.recogniser.classify(&encoder, &trunk)?;
+        Ok(Window {
+            prepared,
+            trunk,
+            probabilities,
+            pooled,
+        })
     }
+}
 
-    fn classify(&mut self, features: &Features) -> Result<Vec<f32>, WindowError> {
-        let encoder = self.bundle.encoder().map_err(WindowError::Encoder)?;
-        Ok(self.recogniser.classify(&encoder, features)?)
-    }
+/// A window that the shipped encoder has seen.
+struct Window {
+    prepared: Prepared,
+    trunk: Features,
+    /// Calibrated.
+    probabilities: Vec<f32>,
+    pooled: Vec<f32>,
 }

@@ -11,6 +11,7 @@
 //! here: both are arguments.
 
 pub mod adapter;
+pub mod align;
 pub mod candidates;
 pub mod config;
 pub mod device;
@@ -18,6 +19,7 @@ pub mod features;
 pub mod flat;
 pub mod gate;
 pub mod guard;
+pub mod habit;
 pub mod history;
 pub mod home;
 pub mod journal;
@@ -25,6 +27,7 @@ pub mod memory;
 pub mod model;
 pub mod optimiser;
 pub mod prepare;
+pub mod prototypes;
 pub mod recent;
 pub mod recogniser;
 pub mod softmax;

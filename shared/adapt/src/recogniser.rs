@@ -104,7 +104,8 @@ impl Recogniser {
         ))
     }
 
-    /// Calibrated probabilities of the shipped int8 tail.
+    /// Calibrated probabilities of the shipped int8 tail, and the window's pooled features: the mean over bodies, joints and frames, in
+    /// steps of the int8 activations.
     ///
     /// # Errors
     /// [`InferError`] when features and encoder do not fit.
@@ -112,7 +113,7 @@ impl Recogniser {
         &mut self,
         encoder: &Encoder<'_>,
         features: &Features,
-    ) -> Result<Vec<f32>, InferError> {
+    ) -> Result<(Vec<f32>, Vec<f32>), InferError> {
         let spec = encoder.spec();
         let bodies = features.values().chunks_exact(spec.trunk_len());
         let count = bodies.len().min(spec.bodies);
@@ -129,6 +130,12 @@ impl Recogniser {
             .map(|logit| *logit as f32 * encoder.logit_scale())
             .collect();
         softmax(&mut probabilities, self.temperature);
-        Ok(probabilities)
+        let mut pooled = vec![0.0; spec.dim];
+        for body in self.pooled.chunks_exact(spec.dim).take(count) {
+            for (sum, value) in pooled.iter_mut().zip(body) {
+                *sum += *value as f32 / count as f32;
+            }
+        }
+        Ok((probabilities, pooled))
     }
 }

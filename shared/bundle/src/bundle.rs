@@ -88,6 +88,18 @@ impl VerifiedBundle {
             .collect()
     }
 
+    /// Returns how the people of the training data stood before their cameras: direction of the trunk (3), jitter in metres, length of
+    /// each limb in trunks (one a joint). Empty when the bundle does not say.
+    #[must_use]
+    pub fn source_reference(&self) -> Vec<f32> {
+        self.tensor(names::SOURCE_REFERENCE)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect()
+    }
+
     /// Returns the golden windows with the logits that every device must compute.
     #[must_use]
     pub fn golden(&self) -> Vec<Golden> {

@@ -33,6 +33,8 @@ pub mod names {
     pub const SOURCE_FEATURES: &str = "source.features";
     /// Labels of the source features, U16 `[window]`.
     pub const SOURCE_LABELS: &str = "source.labels";
+    /// How the people of the training data stood before their cameras, F32: direction of the trunk (3), jitter, length of each limb. Optional.
+    pub const SOURCE_REFERENCE: &str = "source.reference";
     /// Windows with known results, F32 `[window, body, channel, frame, joint]`.
     pub const GOLDEN_WINDOWS: &str = "golden.windows";
     /// Which bodies are there, U8 `[window]`.

@@ -23,6 +23,9 @@ pub struct Contents {
     pub source_features: Vec<i8>,
     /// Their labels.
     pub source_labels: Vec<u16>,
+    /// How the people of the training data stood before their cameras: direction of the trunk (3), jitter, length of each limb (one a
+    /// joint); empty when nobody measured it.
+    pub source_reference: Vec<f32>,
     /// Golden windows, `[window, body, channel, frame, joint]`; their logits are computed by packing.
     pub golden_windows: Vec<f32>,
     /// Which bodies are there.
@@ -85,34 +88,55 @@ impl Contents {
             .flat_map(|logit| logit.to_le_bytes())
             .collect();
         // Wide elements first: then each tensor starts at a multiple of its element's size.
-        let tensors: [(&str, ElementType, &[usize], Vec<u8>); 6] = [
+        let mut tensors: Vec<(&str, ElementType, Vec<usize>, Vec<u8>)> = vec![
             (
                 names::GOLDEN_WINDOWS,
                 ElementType::F32,
-                &windows,
+                windows.to_vec(),
                 le(&self.golden_windows),
             ),
             (
                 names::GOLDEN_LOGITS,
                 ElementType::I32,
-                &[golden, spec.classes],
+                vec![golden, spec.classes],
                 logits,
             ),
-            (names::SOURCE_LABELS, ElementType::U16, &[sources], labels),
-            (names::GOLDEN_PRESENCE, ElementType::U8, &[golden], presence),
+            (
+                names::SOURCE_LABELS,
+                ElementType::U16,
+                vec![sources],
+                labels,
+            ),
+            (
+                names::GOLDEN_PRESENCE,
+                ElementType::U8,
+                vec![golden],
+                presence,
+            ),
             (
                 names::SOURCE_FEATURES,
                 ElementType::I8,
-                &features,
+                features.to_vec(),
                 bytemuck::cast_slice(&self.source_features).to_vec(),
             ),
             (
                 names::ENCODER,
                 ElementType::U8,
-                &[self.encoder.len()],
+                vec![self.encoder.len()],
                 self.encoder.clone(),
             ),
         ];
+        if !self.source_reference.is_empty() {
+            tensors.insert(
+                0,
+                (
+                    names::SOURCE_REFERENCE,
+                    ElementType::F32,
+                    vec![self.source_reference.len()],
+                    le(&self.source_reference),
+                ),
+            );
+        }
         self.manifest.tensors.clear();
         let mut data = Vec::new();
         for (name, element, shape, bytes) in tensors {

@@ -345,6 +345,7 @@ pub fn random_contents(topology: TopologyId, shape: &Shape, version: u64, seed: 
         manifest,
         source_features: features,
         source_labels: labels,
+        source_reference: Vec::new(),
         golden_windows: (0..2 * spec.bodies * spec.input_len())
             .map(|_| 2.0 * numbers.unit())
             .collect(),

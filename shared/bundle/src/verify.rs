@@ -209,7 +209,15 @@ fn fits(manifest: &Manifest, spec: &Spec) -> Result<(), VerifyError> {
         same.then_some(*first)
     };
     let tensor = |name: &str| manifest.tensor(name);
-    ensure(manifest.tensors.len() == 6, "a bundle has six tensors")?;
+    let reference = tensor(names::SOURCE_REFERENCE);
+    ensure(
+        manifest.tensors.len() == 6 + usize::from(reference.is_some()),
+        "a bundle has six tensors, or seven with a reference",
+    )?;
+    ensure(
+        reference.is_none() || is(reference, ElementType::F32, &[]) == Some(4 + spec.joints as u32),
+        "the reference's shape",
+    )?;
     ensure(
         is(tensor(names::ENCODER), ElementType::U8, &[]).is_some(),
         "the encoder's tensor",

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tendon_adapt::align::Reference;
 use tendon_data::dataset::Dataset;
 use tendon_data::split::Split;
 use tendon_data::windows::WindowSet;
@@ -18,6 +19,9 @@ use tendon_host::evaluate::metrics::Metrics;
 use tendon_model::parameters::collect;
 use tendon_model::weights::load;
 use tendon_shared::manifest::LICENCE_BYTES;
+
+/// Frame rate of recordings that state none, Hz.
+const DEFAULT_FPS: f32 = 30.0;
 
 /// What a bundle is made from.
 #[derive(clap::Args)]
@@ -141,6 +145,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
             description.config.body_mask,
         )?)
     };
+    let reference = reference(&dataset, &train);
     let (train, validation, test) = (inputs(&train)?, inputs(&validation)?, inputs(&test)?);
 
     let mut weights = collect(&loaded.encoder);
@@ -155,6 +160,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
         train: &train,
         validation: &validation,
         test: &test,
+        reference: reference.as_ref(),
     };
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -186,6 +192,34 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Made> {
         out: out.clone(),
         key: key_path.clone(),
     })
+}
+
+/// How the first body of the recordings `numbers` stood before its camera.
+fn reference(dataset: &Dataset, numbers: &[usize]) -> Option<Reference> {
+    let topology = dataset.topology().topology();
+    let first: Vec<(Vec<f32>, f32)> = numbers
+        .iter()
+        .map(|number| {
+            let recording = dataset.recording(*number);
+            let pose = topology.joint_count() * 3;
+            let poses = recording
+                .poses
+                .chunks_exact((recording.bodies * pose).max(1))
+                .flat_map(|frame| frame.get(..pose).unwrap_or_default());
+            let fps = if recording.fps > 0.0 {
+                recording.fps
+            } else {
+                DEFAULT_FPS
+            };
+            (poses.copied().collect(), 1_000.0 / fps)
+        })
+        .collect();
+    Reference::measure(
+        topology,
+        first
+            .iter()
+            .map(|(poses, spacing)| (poses.as_slice(), *spacing)),
+    )
 }
 
 /// The licence note; the set's own terms are cut to the manifest's room, the user's words are not.

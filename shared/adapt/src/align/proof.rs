@@ -1,0 +1,84 @@
+//! Whether aligned poses look more like training windows than plain ones: measured on the same windows, both ways.
+
+use super::config::ProofConfig;
+use std::collections::VecDeque;
+
+/// Comparisons that are remembered.
+const MEMORY: usize = 32;
+
+/// Recent comparisons.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    config: ProofConfig,
+    gains: VecDeque<f32>,
+    corrected: u64,
+}
+
+impl Proof {
+    /// Without comparisons.
+    #[must_use]
+    pub fn new(config: ProofConfig) -> Self {
+        Self {
+            config,
+            gains: VecDeque::new(),
+            corrected: 0,
+        }
+    }
+
+    /// Whether the next corrected window is to be compared, too. Call it once for each.
+    pub fn due(&mut self) -> bool {
+        self.corrected = self.corrected.wrapping_add(1);
+        self.gains.len() < self.config.min_windows || self.corrected % self.config.every.max(1) == 0
+    }
+
+    /// Takes how near an aligned and a plain window are to the training windows, -1..=1.
+    pub fn add(&mut self, aligned: f32, plain: f32) {
+        let gain = aligned - plain;
+        if !gain.is_finite() {
+            return;
+        }
+        if self.gains.len() >= MEMORY {
+            self.gains.pop_front();
+        }
+        self.gains.push_back(gain);
+    }
+
+    /// Mean gain of the comparisons remembered; zero without any.
+    #[must_use]
+    pub fn gain(&self) -> f32 {
+        self.gains.iter().sum::<f32>() / self.gains.len().max(1) as f32
+    }
+
+    /// Whether aligned windows are to be answered.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.gains.len() >= self.config.min_windows && self.gain() > self.config.margin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_after_enough_comparisons_and_ends_when_they_turn() {
+        let mut proof = Proof::new(ProofConfig::default());
+        for count in 0..8 {
+            assert!(!proof.holds(), "{count}");
+            assert!(proof.due());
+            proof.add(0.8, 0.6);
+        }
+        assert!(proof.holds());
+        for _ in 0..MEMORY {
+            proof.add(0.6, 0.7);
+        }
+        assert!(!proof.holds());
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_no_comparison() {
+        let mut proof = Proof::new(ProofConfig::default());
+        proof.add(f32::NAN, 0.1);
+        assert_eq!(proof.gain(), 0.0);
+    }
+}

@@ -1,0 +1,151 @@
+//! How much a window looks like the training windows: by its pooled features, against the mean of every class of the source buffer.
+//!
+//! Features are standardised by the buffer's mean and spread first, because a ReLU's outputs all point the same way otherwise. Over
+//! camera tilt, roll, body size, noise and frame rate the mean cosine falls as the accuracy does (`docs/adaptation.md`).
+
+/// The classes' prototypes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Prototypes {
+    mean: Vec<f32>,
+    spread: Vec<f32>,
+    /// Of length one; a class without windows has none.
+    classes: Vec<Option<Vec<f32>>>,
+}
+
+/// A window's nearest prototype.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Nearest {
+    /// Its class.
+    pub class: u16,
+    /// The cosine, -1..=1.
+    pub cosine: f32,
+}
+
+impl Prototypes {
+    /// The prototypes of labelled pooled features, `[window, dim]`, of `classes` classes.
+    #[must_use]
+    pub fn new(features: &[Vec<f32>], labels: &[u16], classes: usize) -> Self {
+        let dim = features.first().map_or(0, Vec::len);
+        let count = features.len().max(1) as f32;
+        let mut mean = vec![0.0_f32; dim];
+        let mut spread = vec![0.0_f32; dim];
+        for window in features {
+            add(&mut mean, window, 1.0 / count);
+        }
+        for window in features {
+            for ((spread, value), mean) in spread.iter_mut().zip(window).zip(&mean) {
+                *spread += (value - mean) * (value - mean) / count;
+            }
+        }
+        spread
+            .iter_mut()
+            .for_each(|value| *value = value.sqrt().max(1e-6));
+        let mut found = Self {
+            mean,
+            spread,
+            classes: Vec::new(),
+        };
+        let mut sums: Vec<Option<Vec<f32>>> = vec![None; classes];
+        for (window, label) in features.iter().zip(labels) {
+            if let Some(sum) = sums.get_mut(usize::from(*label)) {
+                add(
+                    sum.get_or_insert_with(|| vec![0.0; dim]),
+                    &found.direction(window),
+                    1.0,
+                );
+            }
+        }
+        found.classes = sums
+            .into_iter()
+            .map(|sum| {
+                sum.map(|mut sum| {
+                    shorten(&mut sum);
+                    sum
+                })
+            })
+            .collect();
+        found
+    }
+
+    /// The prototype nearest to a window's pooled features; `None` without prototypes or for another number of features.
+    #[must_use]
+    pub fn nearest(&self, features: &[f32]) -> Option<Nearest> {
+        if features.len() != self.mean.len() || features.is_empty() {
+            return None;
+        }
+        let direction = self.direction(features);
+        let cosines = self
+            .classes
+            .iter()
+            .enumerate()
+            .filter_map(|(class, known)| {
+                let cosine = known
+                    .as_ref()?
+                    .iter()
+                    .zip(&direction)
+                    .map(|(a, b)| a * b)
+                    .sum();
+                Some(Nearest {
+                    class: u16::try_from(class).ok()?,
+                    cosine,
+                })
+            });
+        cosines.max_by(|a, b| a.cosine.total_cmp(&b.cosine))
+    }
+
+    /// Standardised, of length one.
+    fn direction(&self, features: &[f32]) -> Vec<f32> {
+        let mut direction: Vec<f32> = features
+            .iter()
+            .zip(self.mean.iter().zip(&self.spread))
+            .map(|(value, (mean, spread))| (value - mean) / spread)
+            .collect();
+        shorten(&mut direction);
+        direction
+    }
+}
+
+fn add(sum: &mut [f32], values: &[f32], weight: f32) {
+    sum.iter_mut()
+        .zip(values)
+        .for_each(|(sum, value)| *sum += weight * value);
+}
+
+fn shorten(vector: &mut [f32]) {
+    let norm = vector
+        .iter()
+        .map(|value| value * value)
+        .sum::<f32>()
+        .sqrt()
+        .max(1e-9);
+    vector.iter_mut().for_each(|value| *value /= norm);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prototypes() -> Prototypes {
+        let features = [[9.0, 1.0], [11.0, 1.0], [1.0, 9.0], [1.0, 11.0]].map(Vec::from);
+        Prototypes::new(&features, &[0, 0, 2, 2], 3)
+    }
+
+    #[test]
+    fn a_training_window_is_near_its_own_class() {
+        let near = prototypes().nearest(&[10.0, 1.0]).unwrap();
+        assert_eq!(near.class, 0);
+        assert!(near.cosine > 0.99);
+        assert_eq!(prototypes().nearest(&[1.0, 10.0]).unwrap().class, 2);
+    }
+
+    #[test]
+    fn what_lies_between_the_classes_is_near_none() {
+        assert!(prototypes().nearest(&[10.0, 10.0]).unwrap().cosine < 0.2);
+    }
+
+    #[test]
+    fn nothing_is_near_without_windows_or_with_other_features() {
+        assert!(Prototypes::new(&[], &[], 3).nearest(&[]).is_none());
+        assert!(prototypes().nearest(&[1.0]).is_none());
+    }
+}
