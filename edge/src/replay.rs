@@ -14,6 +14,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use tendon_adapt::adapter::{AdaptCounts, Places, Work, distance};
+use tendon_adapt::align::Corrected;
 use tendon_adapt::guard::Judgement;
 use tendon_adapt::journal::Record;
 use tendon_bundle::VerifiedBundle;
@@ -29,6 +30,25 @@ pub struct Accuracy {
     pub reported: f64,
     /// Share of right answers of the adapted tail, had it always served, 0..=1.
     pub unguarded: f64,
+}
+
+/// Windows by what was corrected in their poses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CorrectedCounts {
+    /// The camera's tilt and roll.
+    pub level: u64,
+    /// The person's build.
+    pub limbs: u64,
+    /// The sensor's noise.
+    pub steady: u64,
+}
+
+impl CorrectedCounts {
+    fn count(&mut self, corrected: Corrected) {
+        self.level += u64::from(corrected.level);
+        self.limbs += u64::from(corrected.limbs);
+        self.steady += u64::from(corrected.steady);
+    }
 }
 
 /// A comparison of the guard beside the truth that it cannot see.
@@ -61,6 +81,8 @@ pub struct Report {
     pub distance: f32,
     /// Windows answered by the adapted tail.
     pub served_adapted: u64,
+    /// Windows whose poses were corrected before they were answered.
+    pub corrected: CorrectedCounts,
     /// Windows without an answer.
     pub failed: u64,
     /// Counters of adaptation.
@@ -156,6 +178,7 @@ pub fn measure(
         source: runner.adapter().source_accuracy(),
         distance: distance(runner.adapter()),
         served_adapted: tally.served_adapted,
+        corrected: tally.corrected,
         failed: tally.failed,
         adapt,
         pseudo_precision: tally.right_labels as f64 / tally.pseudo_labels.max(1) as f64,
@@ -247,6 +270,7 @@ struct Tally {
     answers: Vec<Answer>,
     labels: Vec<Option<u16>>,
     served_adapted: u64,
+    corrected: CorrectedCounts,
     failed: u64,
     spent: Duration,
     updates: Vec<f64>,
@@ -262,6 +286,7 @@ impl Tally {
         // Windows are numbered in the order in which they are learnt from, which here is the order of the stream.
         self.labels.push(recognised.label);
         self.served_adapted += u64::from(recognised.adapted);
+        self.corrected.count(recognised.corrected);
         if let Some(label) = recognised.label {
             self.answers.push(
                 [recognised.base_class, recognised.class, unguarded].map(|class| class == label),

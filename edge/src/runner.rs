@@ -8,6 +8,7 @@ use crate::window::{Cut, Tracks, WindowConfig};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tendon_adapt::adapter::{Adapter, Places, Work};
+use tendon_adapt::align::Corrected;
 use tendon_adapt::softmax::top;
 use tendon_adapt::state::StateError;
 use tendon_adapt::{AdaptConfig, Clip, Home};
@@ -45,7 +46,9 @@ pub struct Recognised {
     pub sure: bool,
     /// Whether the adapted tail had its say.
     pub adapted: bool,
-    /// What the shipped tail says about the window by itself.
+    /// What was corrected in its poses.
+    pub corrected: Corrected,
+    /// What the bundle as shipped says about the window by itself.
     pub base_class: u16,
     /// The true class, only when a recorded set is played.
     pub label: Option<u16>,
@@ -215,6 +218,7 @@ impl Runner {
             confidence,
             sure: confidence >= threshold,
             adapted: answer.adapted,
+            corrected: answer.corrected,
             base_class: answer.base_class,
             label: cut.label,
         };

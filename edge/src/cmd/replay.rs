@@ -114,6 +114,10 @@ fn print(report: &Report) {
         report.served_adapted
     );
     println!(
+        "corrected      level {}, limbs {}, steady {} windows",
+        report.corrected.level, report.corrected.limbs, report.corrected.steady
+    );
+    println!(
         "time           window {:.1} ms, update {:.0} ms (longest {:.0}), longest wait {:.0} ms",
         report.window_ms, report.update_ms.0, report.update_ms.1, report.piece_ms
     );

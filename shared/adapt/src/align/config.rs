@@ -88,8 +88,8 @@ impl Default for SteadyConfig {
             enabled: true,
             min_windows: 4,
             least: 0.012,
-            slope_ms: 300.0,
-            most_ms: 100.0,
+            slope_ms: 380.0,
+            most_ms: 90.0,
         }
     }
 }

@@ -27,10 +27,7 @@ pub(super) fn median(values: &mut [f32]) -> Option<f32> {
 }
 
 fn joint(frame: &[[f32; 3]], index: u8) -> Option<[f32; 3]> {
-    frame
-        .get(usize::from(index))
-        .copied()
-        .filter(|joint| is_present(joint))
+    frame.get(usize::from(index)).copied().filter(is_present)
 }
 
 /// From the middle of the hips to the middle of the shoulders.

@@ -28,7 +28,8 @@ impl Proof {
     /// Whether the next corrected window is to be compared, too. Call it once for each.
     pub fn due(&mut self) -> bool {
         self.corrected = self.corrected.wrapping_add(1);
-        self.gains.len() < self.config.min_windows || self.corrected % self.config.every.max(1) == 0
+        self.gains.len() < self.config.min_windows
+            || self.corrected.is_multiple_of(self.config.every.max(1))
     }
 
     /// Takes how near an aligned and a plain window are to the training windows, -1..=1.

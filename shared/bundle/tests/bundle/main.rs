@@ -54,6 +54,26 @@ fn a_good_bundle_is_accepted_and_computes_its_golden_results() {
 }
 
 #[test]
+fn a_bundle_may_say_how_people_stood_before_their_cameras() {
+    assert!(
+        verify(&GOOD, Floor::default())
+            .unwrap()
+            .source_reference()
+            .is_empty()
+    );
+    let with = |values: Vec<f32>| {
+        let mut contents = random_contents(TopologyId::Kinect20, &Shape::small(20, 16, 5), 5, 1);
+        contents.source_reference = values;
+        contents.pack(&secret_key(1))
+    };
+    let values: Vec<f32> = (0..24).map(|value| value as f32).collect();
+    let bundle = verify(&with(values.clone()).unwrap(), Floor::default()).unwrap();
+    assert_eq!(bundle.source_reference(), values);
+    bundle.check_golden().unwrap();
+    assert!(with(vec![0.0; 23]).is_err(), "a limb too few");
+}
+
+#[test]
 fn equal_contents_give_equal_bytes() {
     assert_eq!(random_bundle(&secret_key(1), 5, 1), *GOOD);
 }
