@@ -2,6 +2,7 @@
 
 use super::candidates::{Candidate, Candidates};
 use super::config::AdaptConfig;
+use super::estimate::Yardstick;
 use super::features::Features;
 use super::flat;
 use super::gate::{Gate, Refusal};
@@ -131,8 +132,8 @@ pub struct Adapter {
     base: Base,
     learning: burn::tensor::Device,
     base_weights: Vec<f32>,
-    /// Accuracy of the shipped tail on the source buffer, 0..=1.
-    source_base: f32,
+    /// What the shipped tail is measured with.
+    yardstick: Yardstick,
     pupils: Pupils,
     gate: Gate,
     guard: Guard,
@@ -172,7 +173,7 @@ impl Adapter {
     ) -> (Self, Option<StateError>) {
         let base_weights = base.model.base_weights();
         let classes = base.classes.len();
-        let source_base = accuracy(&base, base.model.base(), config.micro_batch);
+        let yardstick = yardstick(&base, base.model.base(), config.micro_batch);
         let pupils = Pupils {
             student: base_weights.clone(),
             teacher: base_weights.clone(),
@@ -209,7 +210,7 @@ impl Adapter {
             seed,
             base,
             base_weights,
-            source_base,
+            yardstick,
             places,
         };
         let refused = adapter.resume().err();
@@ -288,8 +289,8 @@ impl Adapter {
     #[must_use]
     pub fn source_accuracy(&self) -> (f32, f32) {
         (
-            self.source_base,
-            accuracy(&self.base, &self.pupils.tail, self.config.micro_batch),
+            self.yardstick.accuracy,
+            yardstick(&self.base, &self.pupils.tail, self.config.micro_batch).accuracy,
         )
     }
 
@@ -524,8 +525,11 @@ impl Adapter {
             self.stage = Stage::Judge(compared);
             return Work::More;
         }
-        let (scores, disagreement): ((Scores, Scores), f32) =
-            compared.scores(&self.base.source, self.source_base);
+        let (scores, disagreement): ((Scores, Scores), f32) = compared.scores(
+            &self.yardstick,
+            self.base.source.labels(),
+            self.base.model.classifier(&self.pupils.tail),
+        );
         let judgement = self.guard.judge(
             &self.config.guard,
             self.pupils.updates,
@@ -589,23 +593,13 @@ impl Adapter {
     }
 }
 
-/// Share of the source buffer that `tail` names right, computed in parts so that memory stays small.
-fn accuracy(base: &Base, tail: &tendon_model::tail::Tail, part: usize) -> f32 {
-    let parts = base
-        .source
-        .features()
-        .chunks(part)
-        .zip(base.source.labels().chunks(part));
-    let right: usize = parts
-        .map(|(features, labels)| {
-            let said = base.model.predict(tail, features.iter());
-            said.iter()
-                .zip(labels)
-                .filter(|(said, label)| said.class == **label)
-                .count()
-        })
-        .sum();
-    right as f32 / base.source.len().max(1) as f32
+/// What `tail` is measured with; `part` windows are computed at once.
+fn yardstick(base: &Base, tail: &tendon_model::tail::Tail, part: usize) -> Yardstick {
+    let parts = base.source.features().chunks(part);
+    let said: Vec<Prediction> = parts
+        .flat_map(|part| base.model.predict(tail, part.iter()))
+        .collect();
+    Yardstick::new(&said, base.source.labels(), base.model.classifier(tail))
 }
 
 /// How far the adapted weights are from the shipped ones: the norm of the difference over the norm of the shipped ones.

@@ -21,6 +21,12 @@ pub struct Scores {
     pub consistency: f32,
     /// Mean calibrated confidence on recent windows.
     pub confidence: f32,
+    /// Recent windows whose nearest class prototype has the class that is answered.
+    #[serde(default)]
+    pub likeness: f32,
+    /// Agreement with itself when features are dropped.
+    #[serde(default)]
+    pub steadiness: f32,
     /// Accuracy on the source buffer.
     pub source: f32,
 }
@@ -182,6 +188,8 @@ mod tests {
         Scores {
             consistency: estimate,
             confidence: 0.5,
+            likeness: 0.5,
+            steadiness: 0.5,
             source,
         }
     }

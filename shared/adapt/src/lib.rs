@@ -15,6 +15,7 @@ pub mod align;
 pub mod candidates;
 pub mod config;
 pub mod device;
+pub mod estimate;
 pub mod features;
 pub mod flat;
 pub mod gate;

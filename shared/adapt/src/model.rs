@@ -1,5 +1,6 @@
 //! The tail with what is needed to use it: the encoder below it, feature shape, temperature, devices.
 
+use super::estimate::Classifier;
 use super::features::{FeatureShape, Features, average};
 use super::{device, flat};
 use crate::softmax::{softmax, top};
@@ -34,6 +35,8 @@ pub struct Prediction {
     pub class: u16,
     /// Its probability.
     pub confidence: f32,
+    /// The window's embedding, one number a feature; empty for the mean of two predictions.
+    pub features: Vec<f32>,
 }
 
 impl Prediction {
@@ -51,6 +54,7 @@ impl Prediction {
             probabilities,
             class,
             confidence,
+            features: Vec::new(),
         }
     }
 }
@@ -134,7 +138,8 @@ impl Model {
     /// Logits of windows by a tail made by [`Self::student`], `[window, class]`; `None` when windows and encoder do not fit.
     #[must_use]
     pub fn learn(&self, tail: &Tail, windows: &[&Features]) -> Option<Tensor<2>> {
-        self.run(tail, windows, &self.learning)
+        let features = self.features(tail, windows, &self.learning)?;
+        Some(tail.classify(features))
     }
 
     /// What `tail`, made by [`Self::tail`], says about windows; nothing when windows and encoder do not fit.
@@ -145,13 +150,16 @@ impl Model {
         windows: impl Iterator<Item = &'f Features>,
     ) -> Vec<Prediction> {
         let windows: Vec<&Features> = windows.collect();
-        let Some(logits) = self.run(tail, &windows, &self.plain) else {
+        let Some(features) = self.features(tail, &windows, &self.plain) else {
             return Vec::new();
         };
-        let [_, classes] = logits.dims();
-        let logits = flat::values(logits);
-        let rows = logits.chunks_exact(classes.max(1));
-        rows.map(|logits| {
+        let logits = tail.classify(features.clone());
+        let ([_, classes], [_, dim]) = (logits.dims(), features.dims());
+        let (logits, features) = (flat::values(logits), flat::values(features));
+        let rows = logits
+            .chunks_exact(classes.max(1))
+            .zip(features.chunks_exact(dim.max(1)));
+        rows.map(|(logits, features)| {
             let mut probabilities = logits.to_vec();
             softmax(&mut probabilities, self.temperature);
             let (class, confidence) = top(&probabilities);
@@ -159,12 +167,23 @@ impl Model {
                 probabilities,
                 class,
                 confidence,
+                features: features.to_vec(),
             }
         })
         .collect()
     }
 
-    fn run(&self, tail: &Tail, windows: &[&Features], device: &Device) -> Option<Tensor<2>> {
+    /// The tail's linear classifier.
+    #[must_use]
+    pub fn classifier(&self, tail: &Tail) -> Classifier {
+        Classifier {
+            weight: flat::values(tail.weight.val()),
+            bias: flat::values(tail.bias.val()),
+        }
+    }
+
+    /// Embeddings of windows, `[window, dim]`.
+    fn features(&self, tail: &Tail, windows: &[&Features], device: &Device) -> Option<Tensor<2>> {
         if windows.is_empty() {
             return None;
         }
@@ -176,13 +195,13 @@ impl Model {
             .collect();
         if bodies.is_empty() {
             let nobody = Tensor::zeros([windows.len(), encoder.spec().dim], device);
-            return Some(tail.classify(nobody));
+            return Some(nobody);
         }
         let input = self
             .sketch
             .read(&encoder, bodies.into_iter(), device)
             .ok()?;
         let average = average(windows, &self.shape, device);
-        Some(tail.classify(average.matmul(tail.features(input))))
+        Some(average.matmul(tail.features(input)))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Unlike the memory these are not chosen: they are what the home shows right now.
 
+use super::estimate::{Asked, Classifier, Yardstick};
 use super::features::Features;
 use super::guard::Scores;
 use super::model::{Model, Prediction};
@@ -55,7 +56,10 @@ impl Recent {
 /// A comparison in progress: the adapted tail is asked in small batches.
 pub struct Compared {
     seen: Vec<Seen>,
-    adapted: Vec<[Prediction; 2]>,
+    /// What would be answered to both views: the mean of both tails.
+    answers: Vec<[Prediction; 2]>,
+    /// The adapted tail's features of the weak view.
+    features: Vec<Vec<f32>>,
     source: Vec<Features>,
     source_adapted: Vec<Prediction>,
 }
@@ -66,7 +70,8 @@ impl Compared {
     pub fn new(recent: &Recent, source: &SourceBuffer) -> Self {
         Self {
             seen: recent.seen.iter().cloned().collect(),
-            adapted: Vec::new(),
+            answers: Vec::new(),
+            features: Vec::new(),
             source: source.features().to_vec(),
             source_adapted: Vec::new(),
         }
@@ -78,14 +83,14 @@ impl Compared {
         self.seen.len()
     }
 
-    /// Numbers of the windows with the classes that base and adapted tail give them.
+    /// Numbers of the windows with the classes that are answered without and with the adapted tail.
     pub fn classes(&self) -> impl Iterator<Item = (u64, u16, u16)> {
         self.seen
             .iter()
-            .zip(&self.adapted)
-            .map(|(seen, [adapted, _])| {
+            .zip(&self.answers)
+            .map(|(seen, [answer, _])| {
                 let [base, _] = &seen.base;
-                (seen.window, base.class, adapted.class)
+                (seen.window, base.class, answer.class)
             })
     }
 
@@ -95,7 +100,7 @@ impl Compared {
         let batch: Vec<&Seen> = self
             .seen
             .iter()
-            .skip(self.adapted.len())
+            .skip(self.answers.len())
             .take(count.div_ceil(2))
             .collect();
         if !batch.is_empty() {
@@ -103,9 +108,9 @@ impl Compared {
                 .iter()
                 .flat_map(|seen| [&seen.weak, &seen.strong])
                 .collect();
-            let said = model.predict(adapted, views.into_iter());
+            let mut said = model.predict(adapted, views.into_iter());
             let mut answers = Vec::with_capacity(said.len() / 2);
-            let (pairs, _) = said.as_chunks::<2>();
+            let (pairs, _) = said.as_chunks_mut::<2>();
             for (seen, [weak, strong]) in batch.iter().zip(pairs) {
                 // What would be answered is judged, not the adapted tail alone.
                 let [base_weak, base_strong] = &seen.base;
@@ -113,8 +118,9 @@ impl Compared {
                     Prediction::mean(&base.probabilities, &adapted.probabilities)
                 };
                 answers.push([mean(base_weak, weak), mean(base_strong, strong)]);
+                self.features.push(std::mem::take(&mut weak.features));
             }
-            self.adapted.extend(answers);
+            self.answers.extend(answers);
             return true;
         }
         let done = self.source_adapted.len();
@@ -127,60 +133,38 @@ impl Compared {
         true
     }
 
-    /// Scores of base and adapted tail, and the share of recent windows on which they disagree. `source_base` is the base
-    /// tail's accuracy on the source buffer.
+    /// Scores without and with the adapted tail, and the share of recent windows that they answer differently. `base` measures the
+    /// shipped tail.
     #[must_use]
-    pub fn scores(&self, source: &SourceBuffer, source_base: f32) -> ((Scores, Scores), f32) {
-        let said = self.source_adapted.iter().zip(source.labels());
-        let right = said.filter(|(said, label)| said.class == **label).count();
-        let source_adapted = right as f32 / self.source_adapted.len().max(1) as f32;
-        let base = scores(self.seen.iter().map(|seen| &seen.base), source_base);
-        let adapted = scores(self.adapted.iter(), source_adapted);
+    pub fn scores(
+        &self,
+        base: &Yardstick,
+        labels: &[u16],
+        classifier: Classifier,
+    ) -> ((Scores, Scores), f32) {
+        let adapted = Yardstick::new(&self.source_adapted, labels, classifier);
+        let without = base.scores(self.seen.iter().map(|seen| {
+            let [weak, strong] = &seen.base;
+            Asked {
+                weak,
+                strong,
+                features: &weak.features,
+            }
+        }));
+        let with = adapted.scores(self.answers.iter().zip(&self.features).map(
+            |([weak, strong], features)| Asked {
+                weak,
+                strong,
+                features,
+            },
+        ));
         let differing = self
             .classes()
             .filter(|(_, base, adapted)| base != adapted)
             .count();
         (
-            (base, adapted),
+            (without, with),
             differing as f32 / self.seen.len().max(1) as f32,
         )
-    }
-}
-
-fn scores<'p>(recent: impl Iterator<Item = &'p [Prediction; 2]>, source: f32) -> Scores {
-    let (mut count, mut consistent, mut confidence) = (0.0_f32, 0.0, 0.0);
-    for [weak, strong] in recent {
-        count += 1.0;
-        consistent += f32::from(u8::from(weak.class == strong.class));
-        confidence += weak.confidence;
-    }
-    let count = count.max(1.0);
-    Scores {
-        consistency: consistent / count,
-        confidence: confidence / count,
-        source,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(class: u16) -> Prediction {
-        Prediction {
-            probabilities: vec![0.5, 0.5],
-            class,
-            confidence: 0.8,
-        }
-    }
-
-    #[test]
-    fn scores_count_what_agrees() {
-        let recent = [[said(0), said(0)], [said(0), said(1)]];
-        let scores = scores(recent.iter(), 0.9);
-        assert_eq!(
-            (scores.consistency, scores.confidence, scores.source),
-            (0.5, 0.8, 0.9)
-        );
     }
 }
