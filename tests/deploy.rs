@@ -194,8 +194,9 @@ fn a_bundle_proves_itself_and_survives_restarts() {
     edge.send_poses(&tracks(1, 3));
     edge.wait_for_install("Confirmed");
     let recognised = loop {
-        if let Some(Event::Recognition(found)) = client.event(Duration::from_secs(60)).unwrap() {
-            break found;
+        if let Some(Event::Numbered(found)) = client.event(Duration::from_secs(60)).unwrap() {
+            assert!(found.window < 3);
+            break found.recognition;
         }
     };
     assert_eq!((recognised.track, recognised.time_ms), (1, 1627));

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tendon_adapt::adapter::{Places, Work};
+use tendon_adapt::candidates::LabelError;
 use tendon_adapt::guard::Scores;
 use tendon_adapt::state::StateError;
 use tendon_bundle::VerifiedBundle;
-use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Serving};
+use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled, Serving};
 use tendon_shared::protocol::error::WireError;
-use tendon_shared::protocol::telemetry::{Counters, Recognition};
+use tendon_shared::protocol::telemetry::{Counters, InputCounts, Numbered, Recognition};
 
 /// What a pipeline needs beside bundles.
 #[derive(Debug, Clone)]
@@ -155,7 +156,7 @@ impl Pipeline for Live {
             .cloned()
             .unwrap_or_default();
         self.count_window(&recognised, started);
-        output(Output::Recognition(Recognition {
+        let recognition = Recognition {
             time_ms: recognised.end_ms,
             track: recognised.track,
             class: u8::try_from(recognised.class).unwrap_or(u8::MAX),
@@ -167,7 +168,14 @@ impl Pipeline for Live {
             } else {
                 Serving::Base
             },
-        }));
+        };
+        output(match recognised.window {
+            Some(window) => Output::Numbered(Numbered {
+                window,
+                recognition,
+            }),
+            None => Output::Recognition(recognition),
+        });
     }
 
     fn idle(&mut self, output: &mut dyn FnMut(Output)) -> Idle {
@@ -195,8 +203,32 @@ impl Pipeline for Live {
                     return Err(WireError::NothingToUndo);
                 }
             }
+            AdaptCommand::UndoUpdate { to } => {
+                runner
+                    .adapter_mut()
+                    .undo_to(to)
+                    .map_err(|_| WireError::NothingToUndo)?;
+            }
         }
         Ok(report(runner))
+    }
+
+    fn label(&mut self, label: &Label) -> Result<Labelled, WireError> {
+        let runner = self.runner.as_mut().ok_or(WireError::NoModel)?;
+        Ok(
+            match runner.adapter_mut().label(label.window, &label.class) {
+                Ok(named) => Labelled::Taken {
+                    window: named.window,
+                    class: u8::try_from(named.label).unwrap_or(u8::MAX),
+                    named: u32::try_from(named.trusted).unwrap_or(u32::MAX),
+                },
+                Err(LabelError::Window { known, .. }) => Labelled::UnknownWindow { known },
+                Err(LabelError::Class { known, .. }) => Labelled::UnknownClass {
+                    known: listed(&known),
+                },
+                Err(LabelError::Off) => Labelled::Off,
+            },
+        )
     }
 
     fn count(&self, counters: &mut Counters) {
@@ -214,6 +246,22 @@ impl Pipeline for Live {
         counters.updates = report.updates;
         counters.guard_base = report.guard_base;
         counters.guard_adapted = report.guard_adapted;
+    }
+
+    fn inputs(&self, counts: &mut InputCounts) {
+        let Some(runner) = &self.runner else { return };
+        let tracks = runner.tracks().counts();
+        let adapt = runner.adapter().counts();
+        counts.nameable = runner.adapter().nameable();
+        counts.foreign = tracks.wrong_joints + runner.foreign_poses();
+        counts.out_of_order = tracks.out_of_order;
+        counts.crowded = tracks.evicted;
+        counts.overrun = tracks.overrun;
+        counts.poor = tracks.poor;
+        counts.frozen = adapt.frozen;
+        counts.torn = adapt.torn;
+        counts.unknown = adapt.unknown;
+        counts.named = adapt.labelled;
     }
 
     fn close(&mut self) {
@@ -245,6 +293,20 @@ fn report(runner: &Runner) -> AdaptReport {
         guard_adapted: estimate(latest.map(|latest| &latest.adapted)),
         discarded: adapter.guard().discarded(),
     }
+}
+
+/// As many of the names as fit, with commas between them.
+fn listed<const N: usize>(names: &[String]) -> heapless::String<N> {
+    let mut text = heapless::String::<N>::new();
+    for name in names {
+        let comma = if text.is_empty() { "" } else { ", " };
+        if text.len() + comma.len() + name.len() > N {
+            break;
+        }
+        // There is room, as was just seen.
+        let _ = text.push_str(comma).and_then(|()| text.push_str(name));
+    }
+    text
 }
 
 /// A share 0..=1 in thousandths.

@@ -8,10 +8,10 @@
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport};
+use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use tendon_shared::protocol::capture::Capture;
 use tendon_shared::protocol::error::WireError;
-use tendon_shared::protocol::telemetry::{Counters, Recognition};
+use tendon_shared::protocol::telemetry::{Counters, InputCounts, Numbered, Recognition};
 use tokio::sync::{mpsc, oneshot};
 
 /// Orders that may wait for the pipeline's thread.
@@ -31,6 +31,8 @@ pub enum Standing {
 pub enum Output {
     /// An action was recognised.
     Recognition(Recognition),
+    /// An action was recognised in a window that can be named.
+    Numbered(Numbered),
     /// A window went through the encoder. On trial, a window that is not healthy rolls the bundle back.
     Window {
         /// Whether the answer makes sense: every value finite, the encoder without error.
@@ -80,8 +82,17 @@ pub trait Pipeline: Send + 'static {
     /// [`WireError::NoModel`] or [`WireError::NothingToUndo`].
     fn command(&mut self, command: AdaptCommand) -> Result<AdaptReport, WireError>;
 
+    /// Takes what a person says that a window shows.
+    ///
+    /// # Errors
+    /// [`WireError::NoModel`].
+    fn label(&mut self, label: &Label) -> Result<Labelled, WireError>;
+
     /// Adds what it knows to `counters` and leaves the other fields alone.
     fn count(&self, counters: &mut Counters);
+
+    /// Adds what it knows of the input to `counts` and leaves the other fields alone.
+    fn inputs(&self, counts: &mut InputCounts);
 
     /// Stores what must survive; the last call.
     fn close(&mut self);
@@ -94,8 +105,10 @@ enum Order<B> {
         AdaptCommand,
         oneshot::Sender<Result<AdaptReport, WireError>>,
     ),
+    Label(Label, oneshot::Sender<Result<Labelled, WireError>>),
     Clear(oneshot::Sender<()>),
     Count(oneshot::Sender<Counters>),
+    Inputs(oneshot::Sender<InputCounts>),
     Close,
 }
 
@@ -163,6 +176,15 @@ fn work<P: Pipeline>(
             Next::Order(Order::Command(command, answer)) => {
                 let _ = answer.send(pipeline.command(command));
                 idle = Idle::More;
+            }
+            Next::Order(Order::Label(label, answer)) => {
+                let _ = answer.send(pipeline.label(&label));
+                idle = Idle::More;
+            }
+            Next::Order(Order::Inputs(answer)) => {
+                let mut counts = InputCounts::default();
+                pipeline.inputs(&mut counts);
+                let _ = answer.send(counts);
             }
             Next::Order(Order::Clear(answer)) => {
                 pipeline.clear();
@@ -258,6 +280,21 @@ impl<P: Pipeline> Handle<P> {
             .ok_or(WireError::Storage)?
     }
 
+    /// See [`Pipeline::label`].
+    ///
+    /// # Errors
+    /// Why not; [`WireError::Storage`] when the pipeline is gone.
+    pub async fn label(&self, label: Label) -> Result<Labelled, WireError> {
+        self.ask(|answer| Order::Label(label, answer))
+            .await
+            .ok_or(WireError::Storage)?
+    }
+
+    /// See [`Pipeline::inputs`].
+    pub async fn inputs(&self) -> InputCounts {
+        self.ask(Order::Inputs).await.unwrap_or_default()
+    }
+
     /// See [`Pipeline::count`]; every event that was taken before is counted.
     pub async fn count(&self) -> Counters {
         self.ask(Order::Count).await.unwrap_or_default()
@@ -347,10 +384,16 @@ mod tests {
             Err(WireError::NoModel)
         }
 
+        fn label(&mut self, _: &Label) -> Result<Labelled, WireError> {
+            Err(WireError::NoModel)
+        }
+
         fn count(&self, counters: &mut Counters) {
             counters.windows = self.sum;
             counters.updates = self.idle;
         }
+
+        fn inputs(&self, _: &mut InputCounts) {}
 
         fn close(&mut self) {}
     }

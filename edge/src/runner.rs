@@ -32,6 +32,8 @@ pub struct PipelineConfig {
 /// A recognised window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recognised {
+    /// Its number, by which a person may name it; none when the device does not learn.
+    pub window: Option<u64>,
     /// Whose.
     pub track: u64,
     /// First pose, milliseconds.
@@ -211,6 +213,7 @@ impl Runner {
             .copied()
             .unwrap_or(0.0);
         let recognised = Recognised {
+            window: answer.window,
             track: cut.track,
             start_ms: cut.start_ms,
             end_ms: cut.end_ms,

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use heapless::String;
 use tendon_shared::protocol::Event;
-use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport};
+use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use tendon_shared::protocol::deploy::{CHUNKS_AHEAD, InstallStatus};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::hello::Welcome;
-use tendon_shared::protocol::telemetry::Counters;
+use tendon_shared::protocol::telemetry::{Counters, InputCounts};
 use tendon_shared::slot::{SlotEvent, SlotState};
 use tokio::sync::{broadcast, mpsc};
 
@@ -142,7 +142,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
     /// All counters.
     pub async fn counters(self: &Arc<Self>) -> Counters {
         let mut counters = self.pipeline.count().await;
-        (self.source_counts)(&mut counters);
+        (self.source_counts)(&mut counters, &mut InputCounts::default());
         let (boots, model) = {
             let receiver = lock(&self.receiver);
             let model = receiver
@@ -168,11 +168,27 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         Ok(report)
     }
 
+    /// See [`Pipeline::label`].
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn label(&self, label: Label) -> Result<Labelled, WireError> {
+        self.pipeline.label(label).await
+    }
+
+    /// What the input was like.
+    pub async fn inputs(&self) -> InputCounts {
+        let mut counts = self.pipeline.inputs().await;
+        (self.source_counts)(&mut Counters::default(), &mut counts);
+        counts
+    }
+
     /// Passes what the pipeline finds on, and judges a trial by it. Ends when the pipeline does.
     pub(super) async fn listen(self: &Arc<Self>, mut outputs: mpsc::UnboundedReceiver<Output>) {
         while let Some(output) = outputs.recv().await {
             match output {
                 Output::Recognition(found) => self.publish(Event::Recognition(found)),
+                Output::Numbered(found) => self.publish(Event::Numbered(found)),
                 Output::Adapt(report) => self.publish(Event::Adapt(report)),
                 Output::Serves(Standing::Trial) => self.begin_counting().await,
                 Output::Serves(Standing::Confirmed) => {}

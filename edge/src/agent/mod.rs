@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tendon_shared::protocol::Event;
-use tendon_shared::protocol::telemetry::Counters;
+use tendon_shared::protocol::telemetry::{Counters, InputCounts};
 use tendon_shared::topology::TopologyId;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -23,7 +23,7 @@ use crate::pipeline::Pipeline;
 use crate::slots::storage::Storage;
 use crate::slots::store::StoreError;
 use crate::transport::serial::{self, Line};
-use crate::transport::{session, tcp};
+use crate::transport::{local, session, tcp};
 use hub::Hub;
 
 /// Pause before a serial line is opened again.
@@ -66,7 +66,7 @@ pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 pub type Running = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Adds to the counters what pose sources count themselves.
-pub type SourceCounts = Arc<dyn Fn(&mut Counters) + Send + Sync>;
+pub type SourceCounts = Arc<dyn Fn(&mut Counters, &mut InputCounts) + Send + Sync>;
 
 /// Starts a pose source that puts its events into the pipeline's queue.
 pub type Source<E> = Box<dyn FnOnce(mpsc::Sender<E>) -> Running + Send>;
@@ -83,6 +83,8 @@ pub struct Setup<V: Verifier, P: Pipeline<Bundle = V::Bundle>> {
     pub pipeline: P,
     /// Where hosts connect.
     pub listener: Option<TcpListener>,
+    /// Where this machine's own commands connect.
+    pub local: Option<UnixListener>,
     /// Serial lines to hosts and pose sources.
     pub lines: Vec<Line>,
     /// Where poses come from, beside links.
@@ -131,6 +133,12 @@ where
     if let Some(listener) = setup.listener {
         let hub = hub.clone();
         tasks.spawn(tcp::serve(listener, move |wire| {
+            session::serve(wire, hub.clone())
+        }));
+    }
+    if let Some(listener) = setup.local {
+        let hub = hub.clone();
+        tasks.spawn(local::serve(listener, move |wire| {
             session::serve(wire, hub.clone())
         }));
     }

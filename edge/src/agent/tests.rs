@@ -8,12 +8,12 @@ use crate::transport::Wire;
 use sha2::{Digest as _, Sha256};
 use std::sync::Mutex;
 use tendon_shared::packet::{Decoder, PACKET_BYTES, crc32};
-use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport};
+use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use tendon_shared::protocol::capture::Capture;
 use tendon_shared::protocol::deploy::{CHUNK_BYTES, Chunk, Digest, InstallStatus, Offer};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::hello::{Hello, VersionRange};
-use tendon_shared::protocol::telemetry::{Counters, Subscription};
+use tendon_shared::protocol::telemetry::{Counters, InputCounts, Subscription};
 use tendon_shared::protocol::{Envelope, Message, Request, Response};
 use tokio::sync::oneshot;
 
@@ -106,8 +106,16 @@ impl Pipeline for Windows {
         Err(WireError::NothingToUndo)
     }
 
+    fn label(&mut self, _: &Label) -> Result<Labelled, WireError> {
+        Ok(Labelled::Off)
+    }
+
     fn count(&self, counters: &mut Counters) {
         counters.windows = self.taken;
+    }
+
+    fn inputs(&self, counts: &mut InputCounts) {
+        counts.named = self.taken;
     }
 
     fn close(&mut self) {}
@@ -139,7 +147,7 @@ impl Bench {
             pipeline,
             Arc::new(|_| {}),
             Arc::new(|_| {}),
-            Arc::new(|_| {}),
+            Arc::new(|_, _| {}),
         )
         .unwrap();
         hub.serve_installed().await.unwrap();
@@ -488,6 +496,7 @@ async fn runs_until_it_is_told_to_stop() {
         verifier: Pretended,
         pipeline: Windows::default(),
         listener: Some(TcpListener::bind("127.0.0.1:0").await.unwrap()),
+        local: None,
         lines: Vec::new(),
         source: Some(Box::new(move |queue: mpsc::Sender<Window>| {
             Box::pin(async move {
@@ -499,7 +508,7 @@ async fn runs_until_it_is_told_to_stop() {
                 Ok(())
             }) as Running
         })),
-        source_counts: Arc::new(|_| {}),
+        source_counts: Arc::new(|_, _| {}),
         stop_after_source: false,
         sink: Arc::new(|_| {}),
         log: Arc::new(|_| {}),

@@ -1,6 +1,7 @@
 //! The subcommands of `tendon-edge`, one a file.
 
 mod config;
+mod label;
 mod replay;
 mod run;
 mod status;
@@ -15,6 +16,7 @@ pub(crate) struct TendonEdge {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Label(label::Args),
     Replay(replay::Args),
     Run(Box<run::Args>),
     Status(status::Args),
@@ -24,6 +26,7 @@ impl TendonEdge {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Label(args) => label::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Run(args) => run::run(*args),
             Command::Status(args) => status::run(args),

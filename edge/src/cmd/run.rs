@@ -17,6 +17,7 @@ use tendon_edge::live::{Live, LiveConfig};
 use tendon_edge::slots::storage::{Disk, Storage as _};
 use tendon_edge::telemetry::journal::{FILE_BYTES, Journal};
 use tendon_edge::telemetry::line;
+use tendon_edge::transport::local;
 use tendon_edge::transport::serial::Line;
 use tendon_shared::protocol::hello::DEVICE_ID_BYTES;
 use tendon_shared::topology::TopologyId;
@@ -119,6 +120,16 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         ),
         None => None,
     };
+    let local = match local::listen(&args.data_dir) {
+        Ok(local) => Some(local),
+        Err(error) => {
+            log()(&format!(
+                "`tendon-edge label` will not work here: {}: {error}",
+                local::path(&args.data_dir).display()
+            ));
+            None
+        }
+    };
     let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     print(
         &json!({
@@ -150,12 +161,15 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             seed: args.seed,
         }),
         listener,
+        local,
         lines: args.serial,
         source: args
             .source
             .map(|source| poses(source, args.topology, counted.clone())),
-        source_counts: Arc::new(move |counters| {
+        source_counts: Arc::new(move |counters, inputs| {
             let counted = counted.snapshot();
+            inputs.malformed += counted.malformed;
+            inputs.too_long += counted.too_long;
             counters.bad_poses += counted.malformed + counted.too_long;
             counters.dropped_poses += counted.dropped;
         }),

@@ -60,7 +60,7 @@ fn show(live: &mut Live, from: u64, count: u64) -> Vec<Output> {
 fn recognitions(found: &[Output]) -> usize {
     found
         .iter()
-        .filter(|output| matches!(output, Output::Recognition(_)))
+        .filter(|output| matches!(output, Output::Recognition(_) | Output::Numbered(_)))
         .count()
 }
 
@@ -148,4 +148,45 @@ fn only_the_states_of_recent_bundles_are_kept() {
         })
         .count();
     assert!((1..=KEPT_STATES).contains(&states), "{states}");
+}
+
+#[test]
+fn a_person_names_a_window_by_the_number_that_was_reported() {
+    let mut live = live(None);
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    let found = show(&mut live, 0, 40);
+    let numbers: Vec<u64> = found
+        .iter()
+        .filter_map(|output| match output {
+            Output::Numbered(found) => Some(found.window),
+            _ => None,
+        })
+        .collect();
+    assert!(numbers.len() > 2 && numbers.is_sorted());
+    let name = |text: &str| heapless::String::try_from(text).unwrap();
+    let known = bundle(1).manifest().classes.first().cloned().unwrap();
+    let mut label = Label {
+        window: numbers[1],
+        class: name(&known),
+    };
+    let taken = Labelled::Taken {
+        window: numbers[1],
+        class: 0,
+        named: 1,
+    };
+    assert_eq!(live.label(&label), Ok(taken));
+    label.class = name("no such class");
+    let refused = live.label(&label);
+    assert!(
+        matches!(&refused, Ok(Labelled::UnknownClass { known: list }) if list.contains(known.as_str())),
+        "{refused:?}"
+    );
+    label.class = name(&known);
+    label.window = 9_999;
+    assert!(matches!(
+        live.label(&label),
+        Ok(Labelled::UnknownWindow { known: Some(_) })
+    ));
+    live.command(AdaptCommand::Disable).unwrap();
+    assert_eq!(live.label(&label), Ok(Labelled::Off));
 }

@@ -3,11 +3,18 @@
 use serde_json::{Value, json};
 use tendon_shared::protocol::Event;
 use tendon_shared::protocol::deploy::InstallStatus;
+use tendon_shared::protocol::telemetry::Recognition;
 
 /// The event as one JSON object with a field `event`; none for events that a device does not tell.
 pub fn json(event: &Event) -> Option<Value> {
     let (name, content) = match event {
         Event::Recognition(recognition) => ("recognition", serde_json::to_value(recognition)),
+        Event::Numbered(numbered) => {
+            let mut content = serde_json::to_value(&numbered.recognition).ok()?;
+            let window = numbered.window.into();
+            content.as_object_mut()?.insert("window".into(), window);
+            ("recognition", Ok(content))
+        }
         Event::Counters(counters) => ("counters", serde_json::to_value(counters)),
         Event::Install(status) => (
             "install",
@@ -24,14 +31,11 @@ pub fn json(event: &Event) -> Option<Value> {
 /// The event as a line for people; none for events that they need not see.
 pub fn text(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Recognition(found) => format!(
-            "{:>10.1} s  person {:<6} {:<24} {:>5.1} %{}",
-            found.time_ms as f64 / 1000.0,
-            found.track,
-            found.name,
-            f64::from(found.confidence) / 10.0,
-            if found.sure { "" } else { "  (not sure)" },
-        ),
+        Event::Recognition(found) => recognition(found),
+        Event::Numbered(found) => {
+            let text = recognition(&found.recognition);
+            format!("{text:<64}  window {}", found.window)
+        }
         Event::Install(status) => install(status),
         Event::Adapt(report) => format!(
             "adaptation: {} serves, {} updates, guard {:.3} adapted, {:.3} base",
@@ -45,6 +49,17 @@ pub fn text(event: &Event) -> Option<String> {
         ),
         Event::Counters(_) | Event::Capture(_) => return None,
     })
+}
+
+fn recognition(found: &Recognition) -> String {
+    format!(
+        "{:>10.1} s  person {:<6} {:<24} {:>5.1} %{}",
+        found.time_ms as f64 / 1000.0,
+        found.track,
+        found.name,
+        f64::from(found.confidence) / 10.0,
+        if found.sure { "" } else { "  (not sure)" },
+    )
 }
 
 fn install(status: &InstallStatus) -> String {
@@ -69,7 +84,7 @@ fn install(status: &InstallStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tendon_shared::protocol::telemetry::Recognition;
+    use tendon_shared::protocol::telemetry::Numbered;
 
     fn recognition() -> Event {
         Event::Recognition(Recognition {
@@ -98,5 +113,22 @@ mod tests {
             text(&recognition()).unwrap(),
             "       1.5 s  person 3      sit down                  91.2 %"
         );
+    }
+
+    #[test]
+    fn a_window_that_can_be_named_says_its_number() {
+        let Event::Recognition(recognition) = recognition() else {
+            panic!()
+        };
+        let event = Event::Numbered(Numbered {
+            window: 42,
+            recognition,
+        });
+        let json = json(&event).unwrap();
+        assert_eq!(
+            (json["event"].as_str(), json["window"].as_u64()),
+            (Some("recognition"), Some(42))
+        );
+        assert!(text(&event).unwrap().ends_with("window 42"));
     }
 }

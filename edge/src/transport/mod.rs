@@ -1,13 +1,19 @@
-//! Links to hosts: TCP connections and serial lines, both made into a [`Wire`], and the session that talks over it.
+//! Links to hosts: TCP connections, serial lines and a socket for this machine's own commands, all made into a [`Wire`], and the
+//! session that talks over it.
 //!
 //! Nobody here authenticates a host: a bundle is believed for its signature, and the rest of the protocol shows counters and
 //! switches adaptation. Listen on a loopback or a trusted network.
 
+pub mod local;
 pub mod serial;
 pub mod session;
 pub mod tcp;
 
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 16 << 10;
 
 /// Pieces of bytes that may wait in one direction of a wire.
 const PIECES: usize = 64;
@@ -35,5 +41,34 @@ impl Wire {
             outgoing: to_a,
         };
         (a, b)
+    }
+
+    /// Joins both halves of a connection to a wire.
+    fn join(
+        mut read: impl AsyncRead + Unpin + Send + 'static,
+        mut write: impl AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
+        let (near, mut far) = Self::pair();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; READ_BYTES];
+            loop {
+                let read = tokio::select! {
+                    read = read.read(&mut buffer) => read,
+                    () = far.outgoing.closed() => return,
+                };
+                let Ok(length @ 1..) = read else { return };
+                if far.outgoing.send(buffer[..length].to_vec()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(bytes) = far.incoming.recv().await {
+                if write.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        });
+        near
     }
 }

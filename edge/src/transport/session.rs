@@ -161,6 +161,8 @@ impl Session {
                 Response::Done
             }
             Request::RollBack => Response::Install(hub.roll_back().await?),
+            Request::Label(label) => Response::Labelled(hub.label(label).await?),
+            Request::Inputs => Response::Inputs(hub.inputs().await),
         })
     }
 
@@ -176,7 +178,7 @@ impl Session {
 
     fn wants(&self, event: &Event) -> bool {
         match event {
-            Event::Recognition(_) => self.subscription.recognitions,
+            Event::Recognition(_) | Event::Numbered(_) => self.subscription.recognitions,
             Event::Install(_) | Event::Adapt(_) => self.subscription.changes,
             Event::Counters(_) | Event::Capture(_) => false,
         }

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -11,9 +10,6 @@ use super::Wire;
 
 /// Sessions that are served at the same time; further connections wait.
 pub const MAX_SESSIONS: usize = 8;
-
-/// Bytes read at a time.
-const READ_BYTES: usize = 16 << 10;
 
 /// Accepts connections for ever and runs `session` for each in a task of its own. Drop the future to stop.
 ///
@@ -49,34 +45,14 @@ where
 fn join(stream: TcpStream) -> Wire {
     // Answers are small and waited for. A socket without the option still works.
     let _ = stream.set_nodelay(true);
-    let (near, mut far) = Wire::pair();
-    let (mut read, mut write) = stream.into_split();
-    tokio::spawn(async move {
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let read = tokio::select! {
-                read = read.read(&mut buffer) => read,
-                () = far.outgoing.closed() => return,
-            };
-            let Ok(length @ 1..) = read else { return };
-            if far.outgoing.send(buffer[..length].to_vec()).await.is_err() {
-                return;
-            }
-        }
-    });
-    tokio::spawn(async move {
-        while let Some(bytes) = far.incoming.recv().await {
-            if write.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-    });
-    near
+    let (read, write) = stream.into_split();
+    Wire::join(read, write)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[tokio::test]
     async fn bytes_go_both_ways() {

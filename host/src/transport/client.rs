@@ -60,6 +60,10 @@ pub enum ClientError {
 }
 
 /// What a device sends.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives as long as a call returns"
+)]
 enum Incoming {
     Response(u32, Response),
     Event(Event),

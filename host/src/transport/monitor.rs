@@ -10,6 +10,13 @@ use tendon_shared::protocol::telemetry::{Counters, Recognition};
 pub fn json(event: &Event) -> Value {
     let (name, content) = match event {
         Event::Recognition(found) => ("recognition", object!(found)),
+        Event::Numbered(numbered) => {
+            let mut found = object!(numbered.recognition);
+            if let Some(fields) = found.as_object_mut() {
+                fields.insert("window".into(), numbered.window.into());
+            }
+            ("recognition", found)
+        }
         Event::Counters(counters) => ("counters", object!(counters)),
         Event::Install(status) => ("install", object!({ "status": status })),
         Event::Adapt(report) => ("adapt", object!(report)),
@@ -26,6 +33,10 @@ pub fn json(event: &Event) -> Value {
 pub fn text(event: &Event) -> String {
     match event {
         Event::Recognition(found) => recognition(found),
+        Event::Numbered(numbered) => {
+            let text = recognition(&numbered.recognition);
+            format!("{text:<64}  window {}", numbered.window)
+        }
         Event::Counters(counted) => counters(counted),
         Event::Install(status) => install(status),
         Event::Adapt(report) => adapt(report),

@@ -3,12 +3,12 @@
 
 extern crate std;
 
-use super::adapt::{AdaptCommand, AdaptReport, Serving};
+use super::adapt::{AdaptCommand, AdaptReport, Label, Labelled, Serving};
 use super::capture::{Capture, WirePose};
 use super::deploy::{Chunk, Digest, InstallStatus, Offer, Progress};
 use super::error::WireError;
 use super::hello::{Hello, VersionRange, Welcome};
-use super::telemetry::{Counters, Recognition, Subscription};
+use super::telemetry::{Counters, InputCounts, Numbered, Recognition, Subscription};
 use super::{DecodeError, Envelope, Event, Message, Request, Response};
 use crate::packet::{PACKET_BYTES, PAYLOAD_BYTES};
 use crate::topology::TopologyId;
@@ -167,6 +167,63 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
             E(Event::Capture(Capture::End {
                 track: 1,
                 time_ms: 34
+            }))
+        ),
+        (
+            "01050005040109",
+            Q(Request::Adapt(AdaptCommand::UndoUpdate { to: Some(9) }))
+        ),
+        (
+            "01050009ac0203736974",
+            Q(Request::Label(Label {
+                window: 300,
+                class: text("sit"),
+            }))
+        ),
+        ("0105000a", Q(Request::Inputs)),
+        (
+            "0105010700ac020203",
+            R(Response::Labelled(Labelled::Taken {
+                window: 300,
+                class: 2,
+                named: 3
+            }))
+        ),
+        (
+            "010501070101052a",
+            R(Response::Labelled(Labelled::UnknownWindow {
+                known: Some((5, 42))
+            }))
+        ),
+        (
+            "0105010702097369742c2077617665",
+            R(Response::Labelled(Labelled::UnknownClass {
+                known: text("sit, wave")
+            }))
+        ),
+        ("0105010703", R(Response::Labelled(Labelled::Off))),
+        (
+            "01050108010307020000000000000000000500000000",
+            R(Response::Inputs(InputCounts {
+                nameable: Some((3, 7)),
+                tracks: 2,
+                poor: 5,
+                ..InputCounts::default()
+            }))
+        ),
+        (
+            "01050205092801020373697484070100",
+            E(Event::Numbered(Numbered {
+                window: 9,
+                recognition: Recognition {
+                    time_ms: 40,
+                    track: 1,
+                    class: 2,
+                    name: text("sit"),
+                    confidence: 900,
+                    sure: true,
+                    serving: Serving::Base,
+                },
             }))
         ),
     ]

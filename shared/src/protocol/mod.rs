@@ -22,12 +22,12 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::packet::{self, PAYLOAD_BYTES, PacketError};
-use adapt::{AdaptCommand, AdaptReport};
+use adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use capture::Capture;
 use deploy::{Chunk, Digest, InstallStatus, Offer, Progress};
 use error::WireError;
 use hello::{Hello, Welcome};
-use telemetry::{Counters, Recognition, Subscription};
+use telemetry::{Counters, InputCounts, Numbered, Recognition, Subscription};
 
 /// The newest protocol version that this code speaks.
 pub const VERSION: u8 = 1;
@@ -48,6 +48,10 @@ pub struct Envelope<'a> {
 }
 
 /// A request, a response or an event.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "no allocation: messages have a fixed size"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Message<'a> {
     /// Asks the peer for something; answered with exactly one response of the same id.
@@ -81,9 +85,17 @@ pub enum Request<'a> {
     Subscribe(Subscription),
     /// Gives up the confirmed bundle for the one before it; answered with [`Response::Install`].
     RollBack,
+    /// Says what a window shows; answered with [`Response::Labelled`].
+    Label(Label),
+    /// Asks what the input was like; answered with [`Response::Inputs`].
+    Inputs,
 }
 
 /// The answer to a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "no allocation: messages have a fixed size"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Response {
     /// The session is open.
@@ -100,6 +112,10 @@ pub enum Response {
     Done,
     /// Not done; the error says what to do next.
     Error(WireError),
+    /// What became of a label.
+    Labelled(Labelled),
+    /// What the input was like.
+    Inputs(InputCounts),
 }
 
 /// News that nobody answers.
@@ -115,6 +131,8 @@ pub enum Event {
     Adapt(AdaptReport),
     /// A pose, from a pose source to a device; devices never send it.
     Capture(Capture),
+    /// The device recognised an action in a window that can be named.
+    Numbered(Numbered),
 }
 
 /// Why a payload is not a message.

@@ -39,6 +39,52 @@ pub struct Recognition {
     pub serving: Serving,
 }
 
+/// An action was recognised in a window that a person can name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// The window's number in the device's life.
+    pub window: u64,
+    /// What was recognised.
+    pub recognition: Recognition,
+}
+
+/// What the input was like since the device started, each kind of badness by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InputCounts {
+    /// The oldest and the newest window that a person can name.
+    pub nameable: Option<(u64, u64)>,
+    /// Persons followed at the moment.
+    pub tracks: u32,
+    /// Lines that are not what the format allows.
+    pub malformed: u64,
+    /// Lines longer than the limit.
+    pub too_long: u64,
+    /// Joints that were not finite, read as absent.
+    pub not_finite: u64,
+    /// Joints farther away than a camera sees, read as absent.
+    pub absurd: u64,
+    /// Poses with another number of joints than the model's, or of a topology that cannot be converted.
+    pub foreign: u64,
+    /// Poses whose time did not move on.
+    pub out_of_order: u64,
+    /// Tracks that began anew because the source's clock was set back.
+    pub clock_resets: u64,
+    /// Tracks that gave way because there were too many.
+    pub crowded: u64,
+    /// Tracks longer than a window may be, whose oldest poses were dropped.
+    pub overrun: u64,
+    /// Windows with too few poses or joints to be recognised.
+    pub poor: u64,
+    /// Windows in which the picture stood still; never learnt from.
+    pub frozen: u64,
+    /// Windows in which the body leapt; never learnt from.
+    pub torn: u64,
+    /// Windows of no action that the bundle knows; never learnt from.
+    pub unknown: u64,
+    /// Windows that a person named.
+    pub named: u64,
+}
+
 /// Counters since the device started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
