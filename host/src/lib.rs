@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order in which data passes through them.
 
+// What adaptation is worth: streams, domains, methods.
+pub mod adapt_bench;
 // Devices: where tensors live.
 pub mod backend;
 // Our time beside that of PyTorch and ONNX Runtime.

@@ -1,5 +1,6 @@
 //! The subcommands of `tendon`, one a file.
 
+mod adapt_bench;
 mod bench;
 mod bundle;
 mod clock;
@@ -30,6 +31,7 @@ pub(crate) struct Tendon {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    AdaptBench(adapt_bench::Args),
     Bench(Box<bench::Args>),
     #[command(hide = true)]
     BenchServe(bench::ServeArgs),
@@ -55,6 +57,7 @@ impl Tendon {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::AdaptBench(args) => adapt_bench::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::BenchServe(args) => bench::serve(&args),
             Command::Demo(args) => demo::run(&args),

@@ -51,6 +51,12 @@ pub(crate) struct Args {
     /// Tilt the camera by this angle, degrees.
     #[arg(long, default_value_t = 0.0)]
     tilt: f32,
+    /// Lean the camera to its side by this angle, degrees.
+    #[arg(long, default_value_t = 0.0)]
+    roll: f32,
+    /// Keep every so manieth frame.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    keep: u16,
     /// Add noise of this spread to every coordinate, metres.
     #[arg(long, default_value_t = 0.0)]
     noise: f32,
@@ -111,8 +117,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     bar.set_style(ProgressStyle::with_template(style).context("progress bar")?);
     let shift = Shift {
         tilt_degrees: args.tilt,
+        roll_degrees: args.roll,
+        keep: args.keep.into(),
         noise_metres: args.noise,
         absent: args.absent,
+        ..Shift::default()
     };
     let out = args
         .to

@@ -4,17 +4,17 @@ use super::shift::Shift;
 use rand::Rng;
 use std::io::{self, Write};
 use tendon_data::dataset::Recording;
-use tendon_shared::topology::TopologyId;
+use tendon_shared::topology::{Topology, TopologyId};
 
 /// Time between two recordings, milliseconds.
-const PAUSE_MS: f64 = 1_000.0;
+pub const PAUSE_MS: f64 = 1_000.0;
 /// Frame rate of recordings that state none, Hz.
-const DEFAULT_FPS: f64 = 30.0;
+pub const DEFAULT_FPS: f64 = 30.0;
 
 /// A stream of pose lines.
 pub struct PoseWriter<W: Write> {
     out: W,
-    joints: usize,
+    topology: &'static Topology,
     time_ms: f64,
     tracks: u64,
     shift: Shift,
@@ -34,7 +34,7 @@ impl<W: Write> PoseWriter<W> {
         )?;
         Ok(Self {
             out,
-            joints: topology.joint_count(),
+            topology,
             time_ms: 0.0,
             tracks: 0,
             shift,
@@ -58,15 +58,16 @@ impl<W: Write> PoseWriter<W> {
             DEFAULT_FPS
         };
         let start = self.time_ms;
-        let frame_len = recording.bodies * self.joints * 3;
-        let mut joints = vec![[0.0_f32; 3]; self.joints];
-        for (number, frame) in recording.poses.chunks_exact(frame_len.max(1)).enumerate() {
+        let frame_len = recording.bodies * self.topology.joint_count() * 3;
+        let mut joints = vec![[0.0_f32; 3]; self.topology.joint_count()];
+        let frames = recording.poses.chunks_exact(frame_len.max(1)).enumerate();
+        for (number, frame) in frames.step_by(self.shift.keep.max(1)) {
             // The device refuses a time twice, so very fast recordings are played a millisecond a frame.
             self.time_ms = start + number as f64 * (1_000.0 / fps).max(1.0);
             for (joint, values) in joints.iter_mut().zip(frame.as_chunks::<3>().0) {
                 *joint = *values;
             }
-            self.shift.apply(&mut joints, rng);
+            self.shift.apply(self.topology, &mut joints, rng);
             wait(self.time_ms);
             self.pose(&joints)?;
         }

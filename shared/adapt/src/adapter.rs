@@ -1,5 +1,7 @@
 //! Adaptation to one home with one bundle: takes recognised windows, works in pieces, says which tail serves.
 
+mod idle;
+
 use super::candidates::{Candidate, Candidates};
 use super::config::AdaptConfig;
 use super::estimate::Yardstick;
