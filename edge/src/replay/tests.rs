@@ -39,13 +39,13 @@ fn stream(count: u64, label: impl Fn(u64) -> u64) -> String {
                 .collect();
             text += &format!(
                 "{{\"t\":{},\"track\":{track},\"joints\":[{}]}}\n",
-                track * 1_000 + frame * 33,
+                track * 2_000 + frame * 33,
                 joints.join(",")
             );
         }
         text += &format!(
             "{{\"end\":{track},\"t\":{},\"label\":{}}}\n",
-            track * 1_000 + 400,
+            track * 2_000 + 400,
             label(track)
         );
     }

@@ -157,6 +157,12 @@ pub struct Adapter {
     idle_left: usize,
     windows: u64,
     newest_ms: u64,
+    /// When the last update began.
+    updated_ms: Option<u64>,
+    /// When the tail began from the shipped one.
+    began_ms: Option<u64>,
+    /// When the window that was looked at last ended, whatever came before.
+    latest_ms: u64,
     enabled: bool,
     paused: bool,
     compared: Vec<(u64, u16, u16)>,
@@ -204,6 +210,9 @@ impl Adapter {
             idle_left: 0,
             windows: 0,
             newest_ms: 0,
+            updated_ms: None,
+            began_ms: None,
+            latest_ms: 0,
             enabled: config.enabled,
             paused: false,
             compared: Vec::new(),
@@ -352,6 +361,7 @@ impl Adapter {
     /// Names a window, lets the gate decide, keeps it for the guard; begins an update when enough have come.
     fn look_at(&mut self, window: u64, observed: Observed, strong: Features) {
         self.newest_ms = self.newest_ms.max(observed.end_ms);
+        self.latest_ms = observed.end_ms;
         if let Some(refused @ (Refusal::Frozen | Refusal::Torn)) = observed.refused {
             self.count(Err(refused));
             return;
@@ -414,8 +424,20 @@ impl Adapter {
     }
 
     fn begin_if_enough(&mut self) -> bool {
-        let enough = self.fresh >= self.config.accumulate;
+        // A clock that jumps, either way, only ends the wait.
+        let since = |then: u64| self.latest_ms.abs_diff(then) / 1_000;
+        let waited = self
+            .updated_ms
+            .is_none_or(|then| since(then) >= self.config.min_interval_s);
+        let enough = waited && self.fresh >= self.config.accumulate;
         if enough {
+            let hours = self.config.reset_hours;
+            let began = *self.began_ms.get_or_insert(self.latest_ms);
+            if hours > 0 && since(began) >= hours.saturating_mul(3_600) {
+                self.discard();
+                self.began_ms = Some(self.latest_ms);
+            }
+            self.updated_ms = Some(self.latest_ms);
             self.fresh = 0;
             self.idle_left = self.config.idle_steps;
             self.begin(self.config.steps);

@@ -15,6 +15,10 @@ pub struct AdaptConfig {
     pub memory: usize,
     /// Accepted windows between two updates.
     pub accumulate: usize,
+    /// Seconds of the stream between two updates, at least: windows that overlap are little more than one.
+    pub min_interval_s: u64,
+    /// Hours of the stream after which the tail begins anew from the shipped one; 0 never.
+    pub reset_hours: u64,
     /// Rank of the correction that is learnt beside the last temporal convolution.
     pub rank: usize,
     /// Gradient steps an update.
@@ -49,6 +53,8 @@ impl Default for AdaptConfig {
             enabled: true,
             memory: 64,
             accumulate: 16,
+            min_interval_s: 30,
+            reset_hours: 0,
             rank: 8,
             steps: 4,
             micro_batch: 4,

@@ -80,12 +80,22 @@ fn adapter(config: AdaptConfig, places: Places) -> Adapter {
 
 /// Shows `count` windows, each with a slightly different strong view, and does all work; returns the records.
 fn show(adapter: &mut Adapter, from: u64, count: u64) -> Vec<Record> {
+    show_at(adapter, from, count, |number| number * 2_000)
+}
+
+/// The same with another clock: milliseconds by the window's number.
+fn show_at(
+    adapter: &mut Adapter,
+    from: u64,
+    count: u64,
+    clock: impl Fn(u64) -> u64,
+) -> Vec<Record> {
     let shape = base("base").model.shape().to_owned();
     let mut records = Vec::new();
     for number in from..from + count {
         adapter.observe(Observed {
             track: 1,
-            end_ms: number * 500,
+            end_ms: clock(number),
             quality: 1.0,
             presence: Presence::FIRST,
             data: vec![0.0; 4],
@@ -117,7 +127,7 @@ fn sixteen_accepted_windows_make_an_update_that_says_why() {
             record.windows.len(),
             record.time_ms
         ),
-        (1, 1, 16, 7_500)
+        (1, 1, 16, 30_000)
     );
     assert!(record.loss.is_finite() && record.gradient_norm > 0.0 && record.guard.is_some());
     assert!(
@@ -127,6 +137,40 @@ fn sixteen_accepted_windows_make_an_update_that_says_why() {
             .all(|window| window.name == format!("class {}", window.label))
     );
     assert!(adapter.serves());
+}
+
+#[test]
+fn windows_that_overlap_do_not_make_more_updates_than_the_clock_allows() {
+    let mut adapter = adapter(eager(), Places::default());
+    // 400 windows in 100 seconds would be 25 updates.
+    let records = show_at(&mut adapter, 0, 400, |number| number * 250);
+    assert_eq!(records.len(), 4);
+    let apart = records.windows(2);
+    assert!(
+        apart
+            .into_iter()
+            .all(|pair| pair[1].time_ms - pair[0].time_ms >= 30_000)
+    );
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_stop_learning() {
+    let mut adapter = adapter(eager(), Places::default());
+    show_at(&mut adapter, 0, 17, |_| u64::MAX);
+    let records = show_at(&mut adapter, 17, 64, |number| number * 2_000);
+    assert!(records.len() >= 3, "{}", records.len());
+}
+
+#[test]
+fn a_nightly_reset_begins_from_the_shipped_tail() {
+    let mut config = eager();
+    config.reset_hours = 8;
+    let mut adapter = adapter(config, Places::default());
+    let hour = |number: u64| number * 3_600_000 / 16;
+    show_at(&mut adapter, 0, 16 * 7, hour);
+    assert_eq!(adapter.updates(), 7);
+    show_at(&mut adapter, 16 * 7, 16 * 3, hour);
+    assert!(adapter.updates() <= 2, "{}", adapter.updates());
 }
 
 #[test]
