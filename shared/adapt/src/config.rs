@@ -184,8 +184,6 @@ pub struct GuardConfig {
     pub min_recent: usize,
     /// Estimated accuracy that the adapted tail must be above the shipped one, 0..=1.
     pub margin: f32,
-    /// Mean calibrated confidence that the answers must be above the shipped tail's, 0..=1.
-    pub confidence_margin: f32,
     /// Accuracy on the bundle's source buffer, 0..=1: a tail that loses more is discarded at once; one that loses any does not serve.
     pub max_source_loss: f32,
     /// Share of recent windows on which both tails may disagree, 0..=1.
@@ -201,8 +199,7 @@ impl Default for GuardConfig {
             enabled: true,
             recent: 64,
             min_recent: 32,
-            margin: 0.0,
-            confidence_margin: 0.0,
+            margin: 0.01,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,

@@ -1,15 +1,15 @@
 //! Decides, without labels, whether the adapted tail may serve.
 //!
-//! Both tails are judged on the same recent windows and on the bundle's labelled source buffer. The adapted tail serves
-//! only while its estimate is not below the shipped tail's, it names every source window that the shipped tail names, and it does
-//! not disagree with the shipped tail everywhere. Otherwise the shipped tail serves and, in time, the adapted one is discarded.
+//! Both tails are judged on the same recent windows and on the bundle's labelled source buffer. The adapted tail serves only while
+//! there is evidence that it is better, it names every source window that the shipped tail names, and it does not disagree with the
+//! shipped tail everywhere. Otherwise the shipped tail serves and, in time, the adapted one is discarded: where there is nothing to
+//! gain, a tail that is as good by every estimate still gets some windows wrong that the shipped one gets right.
 //! A lost source window weighs more than any estimate: it is labelled, and it was replayed in the very steps that lost it.
 //!
-//! There are two estimates, and neither may be below the shipped tail's: *consistency*, the share of recent windows whose weak
-//! and strong view get the same class, and mean calibrated *confidence*. Consistency alone flatters a tail that was trained for
-//! it; confidence falls where both tails disagree, because the answer is the mean of the two. Neither can tell a collapsed
-//! tail (always the same answer) from a good one; the source buffer can. Agreement with the source buffer's class means was
-//! measured too and left out: it fell while accuracy rose, because it favours the tail that the means were made for.
+//! The evidence is the mean of *consistency* and *steadiness* ([`super::estimate`]): it must be above the shipped tail's by a margin, and
+//! neither of both below it. Confidence and likeness are measured and written down, but do not decide: a tail that was trained on its
+//! own labels is surer whether it is right or not, and likeness fell while accuracy rose, because it favours the tail that the
+//! prototypes were made with. No estimate can tell a collapsed tail (always the same answer) from a good one; the source buffer can.
 
 use super::config::GuardConfig;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl Scores {
     /// The label-free estimate of accuracy, 0..=1.
     #[must_use]
     pub fn estimate(&self) -> f32 {
-        self.consistency
+        (self.consistency + self.steadiness) / 2.0
     }
 }
 
@@ -47,10 +47,10 @@ pub enum Verdict {
     Serve,
     /// Too few recent windows to compare; the shipped tail serves, learning goes on.
     TooFew,
-    /// The estimate fell below the shipped tail's.
+    /// Consistency or steadiness fell below the shipped tail's.
     BelowBase,
-    /// The answers are less sure than the shipped tail's.
-    LessSure,
+    /// The estimate is not above the shipped tail's by the margin; the shipped tail serves, learning goes on.
+    NotBetter,
     /// Accuracy on the source buffer was lost, more than a tail may lose.
     SourceLost,
     /// Some accuracy on the source buffer was lost.
@@ -146,15 +146,18 @@ impl Guard {
             Verdict::TooFew
         } else if disagreement > config.max_disagreement {
             Verdict::Disagrees
-        } else if adapted.estimate() < base.estimate() + config.margin {
+        } else if adapted.consistency < base.consistency || adapted.steadiness < base.steadiness {
             Verdict::BelowBase
-        } else if adapted.confidence < base.confidence + config.confidence_margin {
-            Verdict::LessSure
+        } else if adapted.estimate() < base.estimate() + config.margin {
+            Verdict::NotBetter
         } else {
             Verdict::Serve
         };
         self.serves = verdict == Verdict::Serve;
-        let failed = !matches!(verdict, Verdict::Serve | Verdict::TooFew);
+        let failed = !matches!(
+            verdict,
+            Verdict::Serve | Verdict::TooFew | Verdict::NotBetter
+        );
         self.failures = if failed { self.failures + 1 } else { 0 };
         // Accuracy that is lost on labelled windows is certain; an estimate that is low for once is not.
         let certain = verdict == Verdict::SourceLost;
@@ -189,7 +192,7 @@ mod tests {
             consistency: estimate,
             confidence: 0.5,
             likeness: 0.5,
-            steadiness: 0.5,
+            steadiness: estimate,
             source,
         }
     }
@@ -210,7 +213,8 @@ mod tests {
 
     #[test]
     fn serves_only_while_nothing_speaks_against_it() {
-        check(scores(0.7, 0.9), 64, 0.1, Verdict::Serve);
+        check(scores(0.72, 0.9), 64, 0.1, Verdict::Serve);
+        check(scores(0.7, 0.9), 64, 0.1, Verdict::NotBetter);
         check(scores(0.69, 0.9), 64, 0.1, Verdict::BelowBase);
         check(scores(0.9, 0.5), 64, 0.1, Verdict::SourceLost);
         check(scores(0.9, 0.89), 64, 0.1, Verdict::SourceLess);

@@ -208,8 +208,8 @@ fn a_tail_that_fails_its_judgement_is_discarded() {
     let mut config = eager();
     config.guard.enabled = true;
     config.guard.min_recent = 1;
-    // No tail can be that much better.
-    config.guard.margin = 2.0;
+    // No two tails can agree that much.
+    config.guard.max_disagreement = -1.0;
     config.guard.patience = 1;
     let mut adapter = adapter(config, Places::default());
     let records = show(&mut adapter, 0, 32);
