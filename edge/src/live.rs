@@ -26,6 +26,9 @@ pub struct LiveConfig {
     pub seed: u64,
 }
 
+/// Reported for windows of no known action; their class is [`u8::MAX`].
+const UNKNOWN: &str = "unknown";
+
 /// Windows, encoder and adaptation for whichever bundle serves.
 pub struct Live {
     config: LiveConfig,
@@ -76,11 +79,13 @@ impl Live {
         }
     }
 
-    fn count_window(&mut self, recognised: &Recognised, started: Instant) {
+    fn count_window(&mut self, recognised: &Recognised, classes: usize, started: Instant) {
         self.windows += 1;
         self.spent_us += u64::try_from(started.elapsed().as_micros()).unwrap_or(0);
         self.sure += u64::from(recognised.sure);
-        if let Some(label) = recognised.label {
+        // A label that is no class marks an unknown action.
+        let label = recognised.label;
+        if let Some(label) = label.filter(|label| usize::from(*label) < classes) {
             self.labelled += 1;
             self.correct += u64::from(label == recognised.class);
             self.correct_base += u64::from(label == recognised.base_class);
@@ -150,19 +155,25 @@ impl Pipeline for Live {
         }
         let Ok(recognised) = result else { return };
         let manifest = runner.bundle().manifest();
-        let name = manifest
-            .classes
-            .get(usize::from(recognised.class))
-            .cloned()
-            .unwrap_or_default();
-        self.count_window(&recognised, started);
+        let unknown = recognised.unknown && self.config.pipeline.infer.report_unknown;
+        let name = if unknown {
+            heapless::String::try_from(UNKNOWN).unwrap_or_default()
+        } else {
+            let name = manifest.classes.get(usize::from(recognised.class));
+            name.cloned().unwrap_or_default()
+        };
+        let classes = manifest.classes.len();
+        self.count_window(&recognised, classes, started);
         let recognition = Recognition {
             time_ms: recognised.end_ms,
             track: recognised.track,
-            class: u8::try_from(recognised.class).unwrap_or(u8::MAX),
+            class: match u8::try_from(recognised.class) {
+                Ok(class) if !unknown => class,
+                _ => u8::MAX,
+            },
             name,
             confidence: thousandths(recognised.confidence),
-            sure: recognised.sure,
+            sure: recognised.sure && !unknown,
             serving: if recognised.adapted {
                 Serving::Adapted
             } else {
@@ -253,6 +264,8 @@ impl Pipeline for Live {
         let tracks = runner.tracks().counts();
         let adapt = runner.adapter().counts();
         counts.nameable = runner.adapter().nameable();
+        counts.tracks = u32::try_from(runner.tracks().len()).unwrap_or(u32::MAX);
+        counts.clock_resets = tracks.clock_resets;
         counts.foreign = tracks.wrong_joints + runner.foreign_poses();
         counts.out_of_order = tracks.out_of_order;
         counts.crowded = tracks.evicted;

@@ -1,8 +1,12 @@
 //! Measures a bundle and its adaptation on a recorded stream: the same pipeline, single-threaded and deterministic.
 //!
 //! Each window is first recognised by both tails and then learnt from (predict, then update); all adaptation that a window
-//! gives rise to is done before the next one. Labels come from the stream's end marks and are only counted here.
+//! gives rise to is done before the next one. Labels come from the stream's end marks and are only counted, unless a few windows a
+//! class are to be confirmed as a person would, each after it was answered. A label that is no class of the bundle says that the
+//! action is unknown; such windows count for [`OpenWorld`] only.
 
+pub use self::open_world::OpenWorld;
+use self::open_world::Sorted;
 use crate::capture::Event;
 use crate::capture::counters::{CaptureCounts, Counters};
 use crate::capture::framing::Framing;
@@ -18,6 +22,8 @@ use tendon_adapt::align::Corrected;
 use tendon_adapt::guard::Judgement;
 use tendon_adapt::journal::Record;
 use tendon_bundle::VerifiedBundle;
+
+mod open_world;
 
 /// Right answers of labelled windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -85,6 +91,8 @@ pub struct Report {
     pub corrected: CorrectedCounts,
     /// Windows without an answer.
     pub failed: u64,
+    /// How unknown actions were told from known ones; none when the stream has only one of them.
+    pub open_world: Option<OpenWorld>,
     /// Counters of adaptation.
     pub adapt: AdaptCounts,
     /// Accepted pseudo-labels that were right, 0..=1, over all updates.
@@ -121,7 +129,7 @@ pub enum ReplayError {
     NoLabels,
 }
 
-/// Measures `bundle` on `stream`. `clock` tells the time for the durations in the report; nothing else depends on it.
+/// Measures `bundle` on `stream`; the first `confirmed` windows of each class are named after they were answered. `clock` tells the time for the durations in the report; nothing else depends on it.
 ///
 /// # Errors
 /// [`ReplayError`] when there is nothing to measure.
@@ -130,15 +138,18 @@ pub fn measure(
     stream: impl Read,
     config: &PipelineConfig,
     places: Places,
-    seed: u64,
+    (seed, confirmed): (u64, usize),
     clock: &dyn Fn() -> Duration,
 ) -> Result<Report, ReplayError> {
     let mut config = config.clone();
     config.window.policy = Policy::Track;
     let counters = Counters::default();
     let (mut runner, refused) = Runner::start(Arc::clone(bundle), &config, places, seed)?;
+    let classes = &bundle.manifest().classes;
+    let mut left = vec![confirmed; classes.len()];
     let mut tally = Tally {
         before: runner.adapter().observed(),
+        classes: classes.len(),
         ..Tally::default()
     };
     let mut events = Vec::new();
@@ -154,6 +165,15 @@ pub fn measure(
                 tally.spent += spent;
                 tally.count(&recognised, unguarded);
                 drain(&mut runner, &mut tally, clock);
+                let label = recognised.label.map(usize::from);
+                let asked =
+                    label.and_then(|label| Some((left.get_mut(label)?, classes.get(label)?)));
+                if let (Some((left @ 1.., name)), Some(window)) = (asked, recognised.window)
+                    // A window that stood still cannot be named: the next one of its class is.
+                    && runner.adapter_mut().label(window, name).is_ok()
+                {
+                    *left -= 1;
+                }
             }
         }
     };
@@ -167,7 +187,7 @@ pub fn measure(
         return Err(ReplayError::NoLabels);
     }
     let (window, adapt) = (runner.tracks().counts(), runner.adapter().counts());
-    let afterwards = afterwards(&mut runner, &events);
+    let afterwards = afterwards(&mut runner, &events, classes.len());
     let updates = tally.updates.len().max(1) as f64;
     Ok(Report {
         bundle: tendon_bundle::hex::encode(&bundle.id()),
@@ -180,6 +200,7 @@ pub fn measure(
         served_adapted: tally.served_adapted,
         corrected: tally.corrected,
         failed: tally.failed,
+        open_world: tally.sorted.report(tally.unknown_taught),
         adapt,
         pseudo_precision: tally.right_labels as f64 / tally.pseudo_labels.max(1) as f64,
         discarded: runner.adapter().guard().discarded(),
@@ -221,7 +242,8 @@ fn read(
     }
     framing.close(&mut on_line);
     Counters::add(&counters.too_long, framing.too_long());
-    Counters::add(&counters.absent_joints, lines.absent_joints());
+    Counters::add(&counters.not_finite, lines.not_finite());
+    Counters::add(&counters.absurd, lines.absurd());
     Ok(())
 }
 
@@ -249,8 +271,11 @@ fn drain(runner: &mut Runner, tally: &mut Tally, clock: &dyn Fn() -> Duration) {
 }
 
 /// Runs the stream again with the tail as it is, without learning.
-fn afterwards(runner: &mut Runner, events: &[Event]) -> Accuracy {
-    let mut tally = Tally::default();
+fn afterwards(runner: &mut Runner, events: &[Event], classes: usize) -> Accuracy {
+    let mut tally = Tally {
+        classes,
+        ..Tally::default()
+    };
     runner.adapter_mut().pause();
     for event in events {
         if let Some(Ok((recognised, unguarded))) = runner.take_watched(event.clone()) {
@@ -267,6 +292,9 @@ type Answer = [bool; 3];
 struct Tally {
     /// Windows observed before this stream: the first one's number.
     before: u64,
+    classes: usize,
+    sorted: Sorted,
+    unknown_taught: u64,
     answers: Vec<Answer>,
     labels: Vec<Option<u16>>,
     served_adapted: u64,
@@ -287,7 +315,12 @@ impl Tally {
         self.labels.push(recognised.label);
         self.served_adapted += u64::from(recognised.adapted);
         self.corrected.count(recognised.corrected);
-        if let Some(label) = recognised.label {
+        let known = |label: u16| usize::from(label) < self.classes;
+        if let (Some(label), Some(familiarity)) = (recognised.label, recognised.familiarity) {
+            self.sorted
+                .push(known(label), familiarity, recognised.unknown);
+        }
+        if let Some(label) = recognised.label.filter(|label| known(*label)) {
             self.answers.push(
                 [recognised.base_class, recognised.class, unguarded].map(|class| class == label),
             );
@@ -303,7 +336,10 @@ impl Tally {
     fn check(&mut self, record: &Record, compared: &[(u64, u16, u16)]) {
         for window in &record.windows {
             self.pseudo_labels += 1;
-            self.right_labels += u64::from(self.label(window.window) == Some(window.label));
+            let label = self.label(window.window);
+            self.right_labels += u64::from(label == Some(window.label));
+            self.unknown_taught +=
+                u64::from(label.is_some_and(|label| usize::from(label) >= self.classes));
         }
         let Some(judgement) = record.guard else {
             return;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tendon_adapt::adapter::{Adapter, Places, Work};
 use tendon_adapt::align::Corrected;
+use tendon_adapt::novelty::Familiarity;
 use tendon_adapt::softmax::top;
 use tendon_adapt::state::StateError;
 use tendon_adapt::{AdaptConfig, Clip, Home};
@@ -52,6 +53,10 @@ pub struct Recognised {
     pub corrected: Corrected,
     /// What the bundle as shipped says about the window by itself.
     pub base_class: u16,
+    /// How near the window is to what the bundle was trained on; none without a source buffer.
+    pub familiarity: Option<Familiarity>,
+    /// Whether it shows no action that the bundle knows.
+    pub unknown: bool,
     /// The true class, only when a recorded set is played.
     pub label: Option<u16>,
 }
@@ -223,6 +228,8 @@ impl Runner {
             adapted: answer.adapted,
             corrected: answer.corrected,
             base_class: answer.base_class,
+            familiarity: answer.familiarity,
+            unknown: answer.unknown,
             label: cut.label,
         };
         Ok((recognised, answer.unguarded))

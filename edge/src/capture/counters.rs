@@ -14,8 +14,10 @@ pub struct Counters {
     pub malformed: AtomicU64,
     /// Poses dropped because the channel was full.
     pub dropped: AtomicU64,
-    /// Joints that were not finite or farther than a camera sees, read as absent.
-    pub absent_joints: AtomicU64,
+    /// Joints that were not finite, read as absent.
+    pub not_finite: AtomicU64,
+    /// Joints farther away than a camera sees, read as absent.
+    pub absurd: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
 }
@@ -31,8 +33,10 @@ pub struct CaptureCounts {
     pub malformed: u64,
     /// See [`Counters::dropped`].
     pub dropped: u64,
-    /// See [`Counters::absent_joints`].
-    pub absent_joints: u64,
+    /// See [`Counters::not_finite`].
+    pub not_finite: u64,
+    /// See [`Counters::absurd`].
+    pub absurd: u64,
     /// See [`Counters::connections`].
     pub connections: u64,
 }
@@ -52,7 +56,8 @@ impl Counters {
             too_long: read(&self.too_long),
             malformed: read(&self.malformed),
             dropped: read(&self.dropped),
-            absent_joints: read(&self.absent_joints),
+            not_finite: read(&self.not_finite),
+            absurd: read(&self.absurd),
             connections: read(&self.connections),
         }
     }

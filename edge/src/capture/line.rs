@@ -2,7 +2,8 @@
 //!
 //! `{"hello":"...","topology":"kinect20"}` names the joints, `{"t":ms,"track":1,"joints":[[x,y,z],...],"confidence":[...]}`
 //! is a pose (metres, camera frame), `{"end":1,"t":ms,"label":3}` closes a track. A joint may be `null`. Fields that are not
-//! known are ignored, so that sources may say more.
+//! known are ignored, so that sources may say more. `NaN` and `Infinity`, which Python writes although JSON has no such numbers, are
+//! read as joints that are not there.
 
 use super::Event;
 use serde::Deserialize;
@@ -61,7 +62,8 @@ pub enum LineError {
 #[derive(Debug, Clone)]
 pub struct LineReader {
     topology: TopologyId,
-    absent_joints: u64,
+    not_finite: u64,
+    absurd: u64,
 }
 
 impl LineReader {
@@ -70,14 +72,21 @@ impl LineReader {
     pub fn new(topology: TopologyId) -> Self {
         Self {
             topology,
-            absent_joints: 0,
+            not_finite: 0,
+            absurd: 0,
         }
     }
 
-    /// Joints so far that were not finite or out of range and are read as absent.
+    /// Joints so far that were not finite and are read as absent.
     #[must_use]
-    pub fn absent_joints(&self) -> u64 {
-        self.absent_joints
+    pub fn not_finite(&self) -> u64 {
+        self.not_finite
+    }
+
+    /// Joints so far that were farther away than [`MAX_METRES`] and are read as absent.
+    #[must_use]
+    pub fn absurd(&self) -> u64 {
+        self.absurd
     }
 
     /// Reads one line.
@@ -85,10 +94,15 @@ impl LineReader {
     /// # Errors
     /// [`LineError`] when the line does not follow the format; the caller counts it and goes on with the next.
     pub fn read(&mut self, line: &[u8]) -> Result<Event, LineError> {
-        let raw: Raw = serde_json::from_slice(line).map_err(|error| LineError::Malformed {
-            column: error.column(),
-            what: error.to_string(),
-        })?;
+        let raw: Raw = serde_json::from_slice(line)
+            .or_else(|error| {
+                let numbers = without_nan(line).ok_or(error)?;
+                serde_json::from_slice(&numbers)
+            })
+            .map_err(|error| LineError::Malformed {
+                column: error.column(),
+                what: error.to_string(),
+            })?;
         if raw.hello.is_some() {
             if let Some(name) = raw.topology {
                 self.topology = TopologyId::from_name(&name).ok_or(LineError::Topology(name))?;
@@ -137,12 +151,12 @@ impl LineReader {
             });
         }
         for joint in &mut joints {
-            if !joint
-                .iter()
-                .all(|value| value.is_finite() && value.abs() <= MAX_METRES)
-            {
+            if !joint.iter().all(|value| value.is_finite()) {
                 *joint = [0.0; 3];
-                self.absent_joints += 1;
+                self.not_finite += 1;
+            } else if !joint.iter().all(|value| value.abs() <= MAX_METRES) {
+                *joint = [0.0; 3];
+                self.absurd += 1;
             }
         }
         Ok(Event::Pose(Box::new(Pose {
@@ -152,6 +166,27 @@ impl LineReader {
             confidence,
         })))
     }
+}
+
+/// The line with the numbers that JSON lacks written as ones that no `f32` holds; `None` when there are none of them.
+fn without_nan(line: &[u8]) -> Option<Vec<u8>> {
+    const HUGE: &[u8] = b"1e99";
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line;
+    let mut found = false;
+    while let Some((first, tail)) = rest.split_first() {
+        let word = [&b"Infinity"[..], b"NaN"]
+            .into_iter()
+            .find_map(|word| rest.strip_prefix(word));
+        if let Some(tail) = word {
+            out.extend_from_slice(HUGE);
+            (rest, found) = (tail, true);
+        } else {
+            out.push(*first);
+            rest = tail;
+        }
+    }
+    found.then_some(out)
 }
 
 fn time(t: Option<f64>) -> Result<u64, LineError> {
@@ -276,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_bad_joint_has_its_own_counter() {
+        let mut reader = LineReader::new(TopologyId::Kinect20);
+        for joint in ["[NaN,0,1]", "[0,-Infinity,1]", "[1e39,0,0]"] {
+            let Ok(Event::Pose(pose)) = reader.read(pose_line(joint, 20).as_bytes()) else {
+                panic!("{joint}")
+            };
+            assert_eq!(pose.joints[7], [0.0; 3]);
+        }
+        reader.read(pose_line("[0,101,0]", 20).as_bytes()).unwrap();
+        assert_eq!((reader.not_finite(), reader.absurd()), (60, 20));
+        assert!(reader.read(b"NaN").is_err() && reader.read(br#"{"t":NaN}"#).is_err());
+    }
+
+    #[test]
     fn refuses_what_the_format_does_not_allow() {
         let wrong = pose_line("[0,0,0]", 19);
         assert!(matches!(
@@ -292,10 +341,6 @@ mod tests {
         ));
         assert!(matches!(
             read(&pose_line("[0,0]", 20)),
-            Err(LineError::Malformed { .. })
-        ));
-        assert!(matches!(
-            read(&pose_line("[NaN,0,0]", 20)),
             Err(LineError::Malformed { .. })
         ));
         assert_eq!(read(r#"{"t":-1,"track":1}"#), Err(LineError::Time));

@@ -34,7 +34,7 @@ pub async fn pump<R: AsyncRead + Unpin>(
     let mut lines = LineReader::new(inlet.topology);
     let mut buffer = vec![0_u8; CHUNK_BYTES];
     let mut events = Vec::new();
-    let (mut too_long, mut absent) = (0, 0);
+    let (mut too_long, mut not_finite, mut absurd) = (0, 0, 0);
     loop {
         let count = reader.read(&mut buffer).await?;
         let mut on_line = |line: &[u8]| {
@@ -49,11 +49,9 @@ pub async fn pump<R: AsyncRead + Unpin>(
             _ => framing.close(&mut on_line),
         }
         Counters::add(&inlet.counters.too_long, framing.too_long() - too_long);
-        Counters::add(
-            &inlet.counters.absent_joints,
-            lines.absent_joints() - absent,
-        );
-        (too_long, absent) = (framing.too_long(), lines.absent_joints());
+        Counters::add(&inlet.counters.not_finite, lines.not_finite() - not_finite);
+        Counters::add(&inlet.counters.absurd, lines.absurd() - absurd);
+        (too_long, not_finite, absurd) = (framing.too_long(), lines.not_finite(), lines.absurd());
         for event in events.drain(..) {
             if !forward(event, inlet, overflow).await {
                 return Ok(());
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn counts_long_lines_and_absent_joints() {
+    async fn counts_long_lines_and_absurd_joints() {
         let (inlet, _receiver) = inlet(9);
         let joints = ["null,[1e20,0,0]"; 10].join(",");
         let text = format!(
@@ -152,7 +150,7 @@ mod tests {
             .unwrap();
         let counts = inlet.counters.snapshot();
         assert_eq!(
-            (counts.too_long, counts.absent_joints, counts.malformed),
+            (counts.too_long, counts.absurd, counts.malformed),
             (1, 10, 0)
         );
     }

@@ -12,7 +12,8 @@ use tendon_edge::replay::{Report, measure};
 
 /// Measure a bundle and its adaptation on a recorded stream, window by window: predict, then update.
 ///
-/// The same pipeline as `run`, single-threaded and deterministic. Labels on the stream's end marks are only counted.
+/// The same pipeline as `run`, single-threaded and deterministic. Labels on the stream's end marks are only counted; a label that is no
+/// class of the bundle, such as 65535, marks an unknown action.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The bundle.
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Folder for the adaptation's state and journal, taken up again when it is there.
     #[arg(long)]
     state: Option<PathBuf>,
+    /// Name the first N windows of every class, each after it was answered, as a person would with `tendon-edge label`.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    label_each: usize,
     /// Where to write the report as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -72,7 +76,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         stream,
         &config,
         places,
-        args.seed,
+        (args.seed, args.label_each),
         &|| started.elapsed(),
     )?;
     if let Some(refused) = &report.refused {
@@ -117,6 +121,35 @@ fn print(report: &Report) {
         "corrected      level {}, limbs {}, steady {} windows",
         report.corrected.level, report.corrected.limbs, report.corrected.steady
     );
+    let (adapt, window, capture) = (&report.adapt, &report.window, &report.capture);
+    println!(
+        "never learnt   {} poor, {} frozen, {} torn, {} of no known action; {} named by a person",
+        adapt.poor, adapt.frozen, adapt.torn, adapt.unknown, adapt.labelled
+    );
+    println!(
+        "input          {} malformed, {} too long, joints {} not finite, {} absurd; poses {} out of order, {} foreign; tracks {} crowded out, {} clock resets",
+        capture.malformed,
+        capture.too_long,
+        capture.not_finite,
+        capture.absurd,
+        window.out_of_order,
+        window.wrong_joints,
+        window.evicted,
+        window.clock_resets
+    );
+    if let Some(open) = &report.open_world {
+        println!(
+            "open world     AUROC {:.3} (distance {:.3}, confidence {:.3}), rejected {} of {} known, {} of {} unknown, {} times an unknown one taught",
+            open.auroc,
+            open.auroc_distance,
+            open.auroc_confidence,
+            percent(open.known_rejected),
+            open.known,
+            percent(open.unknown_rejected),
+            open.unknown,
+            open.unknown_taught
+        );
+    }
     println!(
         "time           window {:.1} ms, update {:.0} ms (longest {:.0}), longest wait {:.0} ms",
         report.window_ms, report.update_ms.0, report.update_ms.1, report.piece_ms

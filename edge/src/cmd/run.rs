@@ -170,6 +170,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             let counted = counted.snapshot();
             inputs.malformed += counted.malformed;
             inputs.too_long += counted.too_long;
+            inputs.not_finite += counted.not_finite;
+            inputs.absurd += counted.absurd;
             counters.bad_poses += counted.malformed + counted.too_long;
             counters.dropped_poses += counted.dropped;
         }),

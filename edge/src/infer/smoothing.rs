@@ -10,6 +10,8 @@ pub struct InferConfig {
     pub smoothing: f32,
     /// Recognitions below this calibrated confidence are reported as unsure, 0..=1.
     pub min_confidence: f32,
+    /// Whether windows of no known action are reported as `unknown`.
+    pub report_unknown: bool,
 }
 
 impl Default for InferConfig {
@@ -17,6 +19,7 @@ impl Default for InferConfig {
         Self {
             smoothing: 0.0,
             min_confidence: 0.0,
+            report_unknown: false,
         }
     }
 }

@@ -28,6 +28,9 @@ fn live(folder: Option<&Path>) -> Live {
     pipeline.adapt.student.skip_agreement = 2.0;
     pipeline.adapt.steps = 1;
     pipeline.adapt.guard.enabled = false;
+    // Random movements are far from any action, and their limbs fly about.
+    pipeline.adapt.gate.novelty = 0.0;
+    pipeline.adapt.gate.max_leap = 1e3;
     Live::new(LiveConfig {
         pipeline,
         folder: folder.map(Path::to_owned),

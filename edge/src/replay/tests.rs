@@ -18,6 +18,9 @@ fn eager() -> PipelineConfig {
     config.adapt.student.skip_agreement = 2.0;
     config.adapt.steps = 1;
     config.adapt.guard.enabled = false;
+    // Random movements are far from any action, and their limbs fly about.
+    config.adapt.gate.novelty = 0.0;
+    config.adapt.gate.max_leap = 1e3;
     config
 }
 
@@ -53,12 +56,16 @@ fn stream(count: u64, label: impl Fn(u64) -> u64) -> String {
 }
 
 fn run(text: &str, config: &PipelineConfig) -> Report {
+    confirm(text, config, 0)
+}
+
+fn confirm(text: &str, config: &PipelineConfig, confirmed: usize) -> Report {
     measure(
         &bundle(),
         text.as_bytes(),
         config,
         Places::default(),
-        3,
+        (3, confirmed),
         &|| Duration::ZERO,
     )
     .unwrap()
@@ -119,8 +126,66 @@ fn without_adaptation_the_reported_accuracy_is_the_base() {
 
 #[test]
 fn a_stream_without_labels_cannot_be_measured() {
-    let empty = measure(&bundle(), &b""[..], &eager(), Places::default(), 0, &|| {
-        Duration::ZERO
-    });
+    let empty = measure(
+        &bundle(),
+        &b""[..],
+        &eager(),
+        Places::default(),
+        (0, 0),
+        &|| Duration::ZERO,
+    );
     assert!(matches!(empty, Err(ReplayError::NoLabels)));
+}
+
+#[test]
+fn a_few_windows_a_class_are_confirmed_after_they_were_answered() {
+    let text = stream(40, |track| track % 5);
+    let report = confirm(&text, &eager(), 2);
+    assert_eq!((report.adapt.labelled, report.online.windows), (10, 40));
+    assert_eq!(confirm(&text, &eager(), 0).adapt.labelled, 0);
+}
+
+#[test]
+fn a_label_that_is_no_class_is_an_unknown_action() {
+    let text = stream(40, |track| if track % 4 == 0 { 65_535 } else { track % 5 });
+    let report = run(&text, &eager());
+    assert_eq!(report.online.windows, 30);
+    let open = report.open_world.unwrap();
+    assert_eq!((open.known, open.unknown), (30, 10));
+    assert!(open.unknown_taught > 0 && open.unknown_rejected == 0.0);
+}
+
+#[test]
+fn frozen_and_torn_windows_are_counted_and_never_learnt_from() {
+    let mut text = String::from("{\"hello\":1,\"topology\":\"kinect20\"}\n");
+    for track in 1..=40_u64 {
+        let torn = track % 2 == 0;
+        for frame in 0..40_u64 {
+            // Half of the tracks stand still, the others are somewhere else from frame 20 on.
+            let x = if torn && frame >= 20 { 5.0 } else { 0.0 };
+            let sway = if torn {
+                (frame as f32 * 0.3).sin() * 0.1
+            } else {
+                0.0
+            };
+            let joints: Vec<String> = (0..20)
+                .map(|joint| format!("[{},{},2.5]", x + sway, joint as f32 * 0.1))
+                .collect();
+            text += &format!(
+                "{{\"t\":{},\"track\":{track},\"joints\":[{}]}}\n",
+                track * 10_000 + frame * 33,
+                joints.join(",")
+            );
+        }
+        text += &format!(
+            "{{\"end\":{track},\"t\":{},\"label\":0}}\n",
+            track * 10_000 + 2_000
+        );
+    }
+    let mut config = eager();
+    config.adapt.gate.max_leap = 0.5;
+    let report = run(&text, &config);
+    assert_eq!((report.adapt.frozen, report.adapt.torn), (20, 20));
+    assert_eq!((report.adapt.accepted, report.adapt.updates), (0, 0));
+    assert_eq!(report.online.windows, 40);
 }

@@ -4,6 +4,20 @@ use std::collections::VecDeque;
 use tendon_shared::limits::MAX_WINDOW_FRAMES;
 use tendon_shared::pose::{Pose, is_present};
 
+/// A source whose time goes back by more than this has set its clock, milliseconds; a little is disorder.
+const CLOCK_RESET_MS: u64 = 5_000;
+
+/// What became of a pose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It was taken.
+    Taken,
+    /// It was taken, and the poses before were forgotten: the source's clock was set back.
+    ClockReset,
+    /// It was refused: its time does not move on, or it has another number of joints.
+    Refused,
+}
+
 /// A ring of poses, oldest first.
 #[derive(Debug)]
 pub struct Track {
@@ -66,11 +80,18 @@ impl Track {
     }
 
     /// Adds a pose. A joint that is absent (zero, or below `min_confidence`) keeps its last place, as long as other joints
-    /// of the frame are there; it does not count as seen. Returns false, and changes nothing, when time does not move on.
-    pub fn push(&mut self, pose: &Pose, min_confidence: f32) -> bool {
-        if !self.is_empty() && pose.time_ms <= self.newest_ms() || pose.joints.len() != self.joints
-        {
-            return false;
+    /// of the frame are there; it does not count as seen. Changes nothing when the pose is refused.
+    pub fn push(&mut self, pose: &Pose, min_confidence: f32) -> Pushed {
+        if pose.joints.len() != self.joints {
+            return Pushed::Refused;
+        }
+        let mut pushed = Pushed::Taken;
+        if !self.is_empty() && pose.time_ms <= self.newest_ms() {
+            if self.newest_ms() - pose.time_ms <= CLOCK_RESET_MS {
+                return Pushed::Refused;
+            }
+            self.forget();
+            pushed = Pushed::ClockReset;
         }
         if self.len() == MAX_WINDOW_FRAMES {
             self.drop_oldest();
@@ -97,7 +118,22 @@ impl Track {
         }
         self.times_ms.push_back(pose.time_ms);
         self.seen.push_back(u8::try_from(seen).unwrap_or(u8::MAX));
-        true
+        pushed
+    }
+
+    /// Begins anew, in the same buffers.
+    pub fn restart(&mut self, id: u64) {
+        self.id = id;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.times_ms.clear();
+        self.poses.clear();
+        self.seen.clear();
+        self.last_seen.fill([0.0; 3]);
+        self.cut_ms = None;
+        self.overrun = false;
     }
 
     /// Forgets poses before `time_ms`.
@@ -183,11 +219,22 @@ mod tests {
     #[test]
     fn time_that_stands_still_or_runs_back_is_refused() {
         let mut track = Track::new(1, 1);
-        assert!(track.push(&pose(5, &[[1.0; 3]]), 0.1));
-        assert!(!track.push(&pose(5, &[[1.0; 3]]), 0.1));
-        assert!(!track.push(&pose(4, &[[1.0; 3]]), 0.1));
-        assert!(!track.push(&pose(6, &[[1.0; 3]; 2]), 0.1));
+        let mut push = |time, joints: &[[f32; 3]]| track.push(&pose(time, joints), 0.1);
+        assert_eq!(push(5, &[[1.0; 3]]), Pushed::Taken);
+        assert_eq!(push(5, &[[1.0; 3]]), Pushed::Refused);
+        assert_eq!(push(4, &[[1.0; 3]]), Pushed::Refused);
+        assert_eq!(push(6, &[[1.0; 3]; 2]), Pushed::Refused);
         assert_eq!(track.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_begins_the_track_anew() {
+        let mut track = Track::new(1, 1);
+        for time in [u64::MAX - 1, u64::MAX] {
+            track.push(&pose(time, &[[1.0; 3]]), 0.1);
+        }
+        assert_eq!(track.push(&pose(7, &[[1.0; 3]]), 0.1), Pushed::ClockReset);
+        assert_eq!((track.len(), track.newest_ms()), (1, 7));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The persons that are followed at the moment, and when each gives a window.
 
 use super::policy::{Policy, WindowConfig};
-use super::track::Track;
+use super::track::{Pushed, Track};
 use crate::capture::Event;
 use serde::Serialize;
 use tendon_shared::pose::Pose;
@@ -30,6 +30,8 @@ pub struct WindowCounts {
     pub poses: u64,
     /// Poses whose time did not move on.
     pub out_of_order: u64,
+    /// Tracks that began anew because the source's clock was set back.
+    pub clock_resets: u64,
     /// Poses with another number of joints than the model's topology.
     pub wrong_joints: u64,
     /// Tracks that gave way to a new one.
@@ -47,6 +49,7 @@ pub struct WindowCounts {
 pub struct Tracks {
     config: WindowConfig,
     joints: usize,
+    /// The one that was heard of last stands last, whatever time its poses say.
     tracks: Vec<Track>,
     counts: WindowCounts,
 }
@@ -69,6 +72,24 @@ impl Tracks {
         self.counts
     }
 
+    /// Persons followed at the moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Whether nobody is followed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    /// Poses held of all persons.
+    #[must_use]
+    pub fn poses(&self) -> usize {
+        self.tracks.iter().map(Track::len).sum()
+    }
+
     /// Takes an event; returns the window that it completes, if any.
     pub fn push(&mut self, event: &Event) -> Option<Cut> {
         match event {
@@ -85,9 +106,13 @@ impl Tracks {
         }
         let index = self.find_or_open(pose.track);
         let track = self.tracks.get_mut(index)?;
-        if !track.push(pose, self.config.min_joint_confidence) {
-            self.counts.out_of_order += 1;
-            return None;
+        match track.push(pose, self.config.min_joint_confidence) {
+            Pushed::Taken => {}
+            Pushed::ClockReset => self.counts.clock_resets += 1,
+            Pushed::Refused => {
+                self.counts.out_of_order += 1;
+                return None;
+            }
         }
         self.counts.poses += 1;
         if self.config.policy != Policy::Sliding {
@@ -127,22 +152,20 @@ impl Tracks {
         Some(cut)
     }
 
+    /// The place of the track `id`, which is the last: whoever was heard of longest ago stands first and gives way.
     fn find_or_open(&mut self, id: u64) -> usize {
         if let Some(index) = self.tracks.iter().position(|track| track.id() == id) {
-            return index;
+            let track = self.tracks.remove(index);
+            self.tracks.push(track);
+        } else if self.tracks.len() >= self.config.max_tracks.max(1) {
+            // Its buffers serve on, so that a thousand tracks cost no more memory than a few.
+            let mut track = self.tracks.remove(0);
+            track.restart(id);
+            self.tracks.push(track);
+            self.counts.evicted += 1;
+        } else {
+            self.tracks.push(Track::new(id, self.joints));
         }
-        if self.tracks.len() >= self.config.max_tracks.max(1) {
-            let stale = self
-                .tracks
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, track)| track.newest_ms());
-            if let Some(index) = stale.map(|(index, _)| index) {
-                self.tracks.remove(index);
-                self.counts.evicted += 1;
-            }
-        }
-        self.tracks.push(Track::new(id, self.joints));
         self.tracks.len() - 1
     }
 }

@@ -84,6 +84,13 @@ pub struct GateConfig {
     pub floor: f32,
     /// Share of present joints that a window needs, 0..=1.
     pub min_quality: f32,
+    /// A window in which the picture stands still for longer does not teach, milliseconds.
+    pub max_frozen_ms: f32,
+    /// A window in which the body leaps farther than it can run does not teach, body sizes.
+    pub max_leap: f32,
+    /// Windows less familiar than this share of what the bundle's own least familiar windows are, are of no known action and do not
+    /// teach, 0..=1; 0 lets all.
+    pub novelty: f32,
 }
 
 impl Default for GateConfig {
@@ -93,6 +100,9 @@ impl Default for GateConfig {
             per_class: true,
             floor: 0.6,
             min_quality: 0.7,
+            max_frozen_ms: 1_000.0,
+            max_leap: 0.5,
+            novelty: 0.7,
         }
     }
 }
@@ -370,6 +380,7 @@ impl AdaptConfig {
             0.99,
             "must be between 0 and 0.99",
         )?;
+        check("gate.novelty", self.gate.novelty, 0.0, 1.0, unit)?;
         check("teacher.decay", self.teacher.decay, 0.0, 1.0, unit)?;
         check(
             "teacher.final_decay",

@@ -108,6 +108,7 @@ mod tests {
                 per_class: true,
                 floor: 0.3,
                 min_quality: 0.5,
+                ..GateConfig::default()
             },
             2,
         )

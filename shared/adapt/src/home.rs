@@ -4,16 +4,19 @@
 
 use crate::adapter::{Adapter, Base, Observed, Places, Work};
 use crate::align::{Aligner, Corrected, Proof, Reference};
-use crate::config::{AdaptConfig, ConfigError};
+use crate::config::{AdaptConfig, ConfigError, GateConfig};
 use crate::features::Features;
+use crate::gate::Refusal;
 use crate::habit::Habit;
 use crate::model::{Model, Prediction};
+use crate::novelty::{Familiarity, Novelty};
 use crate::prepare::{Clip, PrepareError, Prepared, Preparer};
 use crate::prototypes::Prototypes;
 use crate::recogniser::{InferError, Recogniser};
 use crate::softmax::top;
 use crate::source::SourceBuffer;
 use crate::state::StateError;
+use crate::steadiness::steadiness;
 use std::sync::Arc;
 use tendon_bundle::VerifiedBundle;
 use tendon_engine::ParseError;
@@ -30,6 +33,10 @@ pub struct Answer {
     pub probabilities: Vec<f32>,
     /// The window's number, by which a person may name it; none when the device does not learn.
     pub window: Option<u64>,
+    /// How near it is to what the bundle was trained on; none without a source buffer.
+    pub familiarity: Option<Familiarity>,
+    /// Whether it shows no action that the bundle knows.
+    pub unknown: bool,
     /// Whether the adapted tail had its say.
     pub adapted: bool,
     /// What was corrected in the poses that were answered.
@@ -81,6 +88,8 @@ pub struct Home {
     aligner: Option<Aligner>,
     proof: Proof,
     prototypes: Prototypes,
+    novelty: Novelty,
+    gate: GateConfig,
     habit: Habit,
     strong: Recipe,
     seed: u64,
@@ -131,13 +140,16 @@ impl Home {
         let mut pooled = Vec::with_capacity(base.source.len());
         for window in base.source.features() {
             // Features that the encoder cannot read describe nothing.
-            pooled.push(
-                recogniser
-                    .classify(&encoder, window)
-                    .map_or_else(|_| Vec::new(), |(_, pooled)| pooled),
-            );
+            let (_, features) = recogniser.classify(&encoder, window).unwrap_or_default();
+            pooled.push(features);
         }
         let prototypes = Prototypes::new(&pooled, base.source.labels(), base.classes.len());
+        let novelty = Novelty::new(
+            &prototypes,
+            &pooled,
+            base.source.labels(),
+            config.gate.novelty,
+        );
         drop(encoder);
         let topology = manifest.topology.topology();
         let reference = Reference::from_values(&bundle.source_reference(), topology.joint_count());
@@ -151,6 +163,8 @@ impl Home {
             aligner,
             proof: Proof::new(config.align.proof.clone()),
             prototypes,
+            novelty,
+            gate: config.gate.clone(),
             habit: Habit::new(config.habit.clone()),
             strong: config.strong.clone(),
             seed,
@@ -190,6 +204,13 @@ impl Home {
         } else {
             None
         };
+        let nearest = self.prototypes.nearest(&window.pooled);
+        let familiarity = nearest.map(|nearest| Familiarity {
+            cosine: nearest.cosine,
+            confidence: top(&window.probabilities).1,
+        });
+        let unknown = familiarity.is_some_and(|found| self.novelty.rejects(&found));
+        let refused = self.refuse(clip, unknown);
         let base = window.probabilities;
         let mean = adapted.map(|adapted| Prediction::mean(&base, &adapted.probabilities));
         let unguarded = mean
@@ -210,16 +231,31 @@ impl Home {
             presence: window.prepared.presence,
             data: window.prepared.data,
             weak: window.trunk,
-            refused: None,
+            refused,
         });
         Ok(Answer {
             probabilities,
             window: seen,
+            familiarity,
+            unknown,
             adapted: serves,
             corrected,
             base_class,
             unguarded,
         })
+    }
+
+    /// Why a clip may not teach, whatever it looks like.
+    fn refuse(&self, clip: &Clip<'_>, unknown: bool) -> Option<Refusal> {
+        let joints = self.bundle.manifest().topology.topology().joint_count();
+        let found = steadiness(clip.poses, joints, self.spacing_ms(clip));
+        if found.frozen_ms > self.gate.max_frozen_ms {
+            Some(Refusal::Frozen)
+        } else if found.leap > self.gate.max_leap {
+            Some(Refusal::Torn)
+        } else {
+            unknown.then_some(Refusal::Unknown)
+        }
     }
 
     /// The window that is to be answered, what was corrected in it, and what the bundle as shipped says about the plain one, when

@@ -10,6 +10,8 @@ pub struct Prototypes {
     spread: Vec<f32>,
     /// Of length one; a class without windows has none.
     classes: Vec<Option<Vec<f32>>>,
+    /// Sum of the directions of each class's windows, and how many there are.
+    sums: Vec<(Vec<f32>, usize)>,
 }
 
 /// A window's nearest prototype.
@@ -44,6 +46,7 @@ impl Prototypes {
             mean,
             spread,
             classes: Vec::new(),
+            sums: Vec::new(),
         };
         let mut sums: Vec<Option<Vec<f32>>> = vec![None; classes];
         for (window, label) in features.iter().zip(labels) {
@@ -55,6 +58,14 @@ impl Prototypes {
                 );
             }
         }
+        found.sums = sums
+            .iter()
+            .enumerate()
+            .map(|(class, sum)| {
+                let of_class = labels.iter().filter(|label| usize::from(**label) == class);
+                (sum.clone().unwrap_or_default(), of_class.count())
+            })
+            .collect();
         found.classes = sums
             .into_iter()
             .map(|sum| {
@@ -91,6 +102,22 @@ impl Prototypes {
                 })
             });
         cosines.max_by(|a, b| a.cosine.total_cmp(&b.cosine))
+    }
+
+    /// As [`Self::nearest`], for one of the very windows that the prototypes were made of: its class's prototype is taken without it.
+    /// A class of one window has none then.
+    #[must_use]
+    pub fn nearest_without(&self, features: &[f32], label: u16) -> Option<Nearest> {
+        let (sum, count) = self.sums.get(usize::from(label))?;
+        let mut others = self.clone();
+        let own = others.classes.get_mut(usize::from(label))?;
+        *own = (*count > 1).then(|| {
+            let mut rest = sum.clone();
+            add(&mut rest, &self.direction(features), -1.0);
+            shorten(&mut rest);
+            rest
+        });
+        others.nearest(features)
     }
 
     /// Standardised, of length one.
