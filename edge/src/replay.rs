@@ -79,8 +79,10 @@ pub struct Report {
     pub online: Accuracy,
     /// The worst hundred windows in a row: reported minus base, 0..=1.
     pub worst_hundred: f64,
-    /// Accuracy on the whole stream once more with the final tail, without learning.
-    pub afterwards: Accuracy,
+    /// The same of ten equal parts of the stream, one after the other: whether it drifts.
+    pub tenths: Vec<Accuracy>,
+    /// Accuracy on the whole stream once more with the final tail, without learning, if that was asked.
+    pub afterwards: Option<Accuracy>,
     /// Accuracy of shipped and final tail on the bundle's source buffer, 0..=1.
     pub source: (f32, f32),
     /// How far the final tail is from the shipped one, as a share of the shipped weights' norm.
@@ -129,7 +131,18 @@ pub enum ReplayError {
     NoLabels,
 }
 
-/// Measures `bundle` on `stream`; the first `confirmed` windows of each class are named after they were answered. `clock` tells the time for the durations in the report; nothing else depends on it.
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Questions {
+    /// Seed of strong views and restored weights.
+    pub seed: u64,
+    /// Windows of each class that are named after they were answered, as a person would.
+    pub confirmed: usize,
+    /// Whether the whole stream is run once more at the end, without learning; it is kept in memory for that.
+    pub second_pass: bool,
+}
+
+/// Measures `bundle` on `stream`. `clock` tells the time for the durations in the report; nothing else depends on it.
 ///
 /// # Errors
 /// [`ReplayError`] when there is nothing to measure.
@@ -138,15 +151,15 @@ pub fn measure(
     stream: impl Read,
     config: &PipelineConfig,
     places: Places,
-    (seed, confirmed): (u64, usize),
+    questions: Questions,
     clock: &dyn Fn() -> Duration,
 ) -> Result<Report, ReplayError> {
     let mut config = config.clone();
     config.window.policy = Policy::Track;
     let counters = Counters::default();
-    let (mut runner, refused) = Runner::start(Arc::clone(bundle), &config, places, seed)?;
+    let (mut runner, refused) = Runner::start(Arc::clone(bundle), &config, places, questions.seed)?;
     let classes = &bundle.manifest().classes;
-    let mut left = vec![confirmed; classes.len()];
+    let mut left = vec![questions.confirmed; classes.len()];
     let mut tally = Tally {
         before: runner.adapter().observed(),
         classes: classes.len(),
@@ -157,7 +170,9 @@ pub fn measure(
         let started = clock();
         let found = runner.take_watched(event.clone());
         let spent = clock().saturating_sub(started);
-        events.push(event);
+        if questions.second_pass {
+            events.push(event);
+        }
         match found {
             None => {}
             Some(Err(_)) => tally.failed += 1,
@@ -187,12 +202,15 @@ pub fn measure(
         return Err(ReplayError::NoLabels);
     }
     let (window, adapt) = (runner.tracks().counts(), runner.adapter().counts());
-    let afterwards = afterwards(&mut runner, &events, classes.len());
+    let afterwards = questions
+        .second_pass
+        .then(|| afterwards(&mut runner, &events, classes.len()));
     let updates = tally.updates.len().max(1) as f64;
     Ok(Report {
         bundle: tendon_bundle::hex::encode(&bundle.id()),
-        seed,
+        seed: questions.seed,
         online: tally.accuracy(),
+        tenths: tally.tenths(),
         worst_hundred: tally.worst_hundred(),
         afterwards,
         source: runner.adapter().source_accuracy(),
@@ -285,6 +303,17 @@ fn afterwards(runner: &mut Runner, events: &[Event], classes: usize) -> Accuracy
     tally.accuracy()
 }
 
+fn accuracy(answers: &[Answer]) -> Accuracy {
+    let count = answers.len().max(1) as f64;
+    let share = |which: usize| answers.iter().filter(|answer| answer[which]).count() as f64 / count;
+    Accuracy {
+        windows: answers.len() as u64,
+        base: share(0),
+        reported: share(1),
+        unguarded: share(2),
+    }
+}
+
 /// Right answers of one window: base, reported, unguarded.
 type Answer = [bool; 3];
 
@@ -361,16 +390,12 @@ impl Tally {
     }
 
     fn accuracy(&self) -> Accuracy {
-        let count = self.answers.len().max(1) as f64;
-        let share = |which: usize| {
-            self.answers.iter().filter(|answer| answer[which]).count() as f64 / count
-        };
-        Accuracy {
-            windows: self.answers.len() as u64,
-            base: share(0),
-            reported: share(1),
-            unguarded: share(2),
-        }
+        accuracy(&self.answers)
+    }
+
+    fn tenths(&self) -> Vec<Accuracy> {
+        let size = self.answers.len().div_ceil(10).max(1);
+        self.answers.chunks(size).map(accuracy).collect()
     }
 
     fn worst_hundred(&self) -> f64 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tendon_adapt::adapter::Places;
 use tendon_bundle::{Bundle, Floor, TrustedKeys};
-use tendon_edge::replay::{Report, measure};
+use tendon_edge::replay::{Questions, Report, measure};
 
 /// Measure a bundle and its adaptation on a recorded stream, window by window: predict, then update.
 ///
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Name the first N windows of every class, each after it was answered, as a person would with `tendon-edge label`.
     #[arg(long, value_name = "N", default_value_t = 0)]
     label_each: usize,
+    /// Do not run the stream once more at the end: nothing of it is kept, so it may last for days.
+    #[arg(long)]
+    single_pass: bool,
     /// Where to write the report as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -76,7 +79,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         stream,
         &config,
         places,
-        (args.seed, args.label_each),
+        Questions {
+            seed: args.seed,
+            confirmed: args.label_each,
+            second_pass: !args.single_pass,
+        },
         &|| started.elapsed(),
     )?;
     if let Some(refused) = &report.refused {
@@ -102,7 +109,13 @@ fn print(report: &Report) {
         );
     };
     row("online", report.online);
-    row("afterwards", report.afterwards);
+    if let Some(afterwards) = report.afterwards {
+        row("afterwards", afterwards);
+    } else {
+        for (number, part) in report.tenths.iter().enumerate() {
+            row(&format!("tenth {}", number + 1), *part);
+        }
+    }
     println!(
         "source buffer  base {}   adapted {}",
         percent(f64::from(report.source.0)),

@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Play at most this many recordings.
     #[arg(long)]
     limit: Option<usize>,
+    /// Recordings that are played at the same time, each as a person of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    persons: u16,
     /// How many times the whole stream is played, each time in a new order.
     #[arg(long, default_value_t = 1)]
     passes: u64,
@@ -136,12 +139,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     for pass in 0..args.passes {
-        for place in arrange(&labels, order, &mut generator(args.seed, 0, pass, 0)) {
-            let number = chosen[place];
-            let mut rng = generator(args.seed, 1, pass, number as u64);
-            let played = writer.play(&dataset.recording(number), &mut rng, &mut wait);
+        let places = arrange(&labels, order, &mut generator(args.seed, 0, pass, 0));
+        for together in places.chunks(args.persons.into()) {
+            let numbers: Vec<usize> = together.iter().map(|place| chosen[*place]).collect();
+            let mut rng = generator(args.seed, 1, pass, numbers[0] as u64);
+            let recordings: Vec<_> = numbers.iter().map(|n| dataset.recording(*n)).collect();
+            let played = writer.play(&recordings, &mut rng, &mut wait);
             played.with_context(|| format!("{} does not take poses any more", args.to))?;
-            bar.inc(1);
+            bar.inc(together.len() as u64);
         }
     }
     writer.finish()?.close()?;

@@ -11,6 +11,15 @@ pub const PAUSE_MS: f64 = 1_000.0;
 /// Frame rate of recordings that state none, Hz.
 pub const DEFAULT_FPS: f64 = 30.0;
 
+/// What a track does next.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// Shows a frame of its recording.
+    Frame(usize),
+    /// Ends.
+    End,
+}
+
 /// A stream of pose lines.
 pub struct PoseWriter<W: Write> {
     out: W,
@@ -41,43 +50,68 @@ impl<W: Write> PoseWriter<W> {
         })
     }
 
-    /// Plays one recording as a track of its own; `wait` is told the time of each line on the stream's clock, milliseconds.
+    /// Plays recordings at the same time, each as a track of its own, as of persons before one camera; the next ones follow when the
+    /// longest has ended. `wait` is told the time of each line on the stream's clock, milliseconds.
     ///
     /// # Errors
     /// The sink's I/O error.
     pub fn play(
         &mut self,
-        recording: &Recording<'_>,
+        recordings: &[Recording<'_>],
         rng: &mut impl Rng,
         wait: &mut dyn FnMut(f64),
     ) -> io::Result<()> {
-        self.tracks += 1;
-        let fps = if recording.fps > 0.0 {
-            f64::from(recording.fps)
-        } else {
-            DEFAULT_FPS
-        };
-        let start = self.time_ms;
-        let frame_len = recording.bodies * self.topology.joint_count() * 3;
+        let (start, first) = (self.time_ms, self.tracks + 1);
+        self.tracks += recordings.len() as u64;
         let mut joints = vec![[0.0_f32; 3]; self.topology.joint_count()];
-        let frames = recording.poses.chunks_exact(frame_len.max(1)).enumerate();
-        for (number, frame) in frames.step_by(self.shift.keep.max(1)) {
-            // The device refuses a time twice, so very fast recordings are played a millisecond a frame.
-            self.time_ms = start + number as f64 * (1_000.0 / fps).max(1.0);
-            for (joint, values) in joints.iter_mut().zip(frame.as_chunks::<3>().0) {
-                *joint = *values;
+        for (time_ms, place, event) in self.schedule(recordings) {
+            let (Some(recording), track) = (recordings.get(place), first + place as u64) else {
+                continue;
+            };
+            self.time_ms = start + time_ms;
+            match event {
+                Event::Frame(frame) => {
+                    let length = recording.bodies * joints.len() * 3;
+                    let values = recording.poses.get(frame * length..).unwrap_or_default();
+                    for (joint, values) in joints.iter_mut().zip(values.as_chunks::<3>().0) {
+                        *joint = *values;
+                    }
+                    self.shift.apply(self.topology, &mut joints, rng);
+                    wait(self.time_ms);
+                    self.pose(track, &joints)?;
+                }
+                Event::End => writeln!(
+                    self.out,
+                    r#"{{"end":{track},"t":{},"label":{}}}"#,
+                    self.time_ms as u64, recording.label
+                )?,
             }
-            self.shift.apply(self.topology, &mut joints, rng);
-            wait(self.time_ms);
-            self.pose(&joints)?;
         }
-        writeln!(
-            self.out,
-            r#"{{"end":{},"t":{},"label":{}}}"#,
-            self.tracks, self.time_ms as u64, recording.label
-        )?;
         self.time_ms += PAUSE_MS;
         Ok(())
+    }
+
+    /// What happens when: milliseconds from the start, the recording's place, the event.
+    fn schedule(&self, recordings: &[Recording<'_>]) -> Vec<(f64, usize, Event)> {
+        let mut events = Vec::new();
+        for (place, recording) in recordings.iter().enumerate() {
+            let fps = if recording.fps > 0.0 {
+                f64::from(recording.fps)
+            } else {
+                DEFAULT_FPS
+            };
+            let length = (recording.bodies * self.topology.joint_count() * 3).max(1);
+            let mut last = 0.0;
+            for frame in (0..recording.poses.len() / length).step_by(self.shift.keep.max(1)) {
+                // The device refuses a time twice, so very fast recordings are played a millisecond a frame.
+                last = frame as f64 * (1_000.0 / fps).max(1.0);
+                events.push((last, place, Event::Frame(frame)));
+            }
+            events.push((last, place, Event::End));
+        }
+        // The sort is stable: the end of a track stays behind its last frame.
+        events.sort_by(|a, b| a.0.total_cmp(&b.0));
+        events
     }
 
     /// Hands everything to the sink and gives it back.
@@ -89,12 +123,12 @@ impl<W: Write> PoseWriter<W> {
         Ok(self.out)
     }
 
-    fn pose(&mut self, joints: &[[f32; 3]]) -> io::Result<()> {
+    fn pose(&mut self, track: u64, joints: &[[f32; 3]]) -> io::Result<()> {
         write!(
             self.out,
             r#"{{"t":{},"track":{},"joints":["#,
             self.time_ms.round() as u64,
-            self.tracks
+            track
         )?;
         for (number, [x, y, z]) in joints.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };
@@ -134,7 +168,7 @@ mod tests {
             PoseWriter::begin(Vec::new(), TopologyId::Kinect20, Shift::default()).unwrap();
         writer
             .play(
-                &recording(poses, bodies),
+                &[recording(poses, bodies)],
                 &mut generator(0, 0, 0, 0),
                 &mut |_| (),
             )
@@ -157,6 +191,41 @@ mod tests {
             lines[2]
         );
         assert_eq!(lines[3], r#"{"end":1,"t":50,"label":4}"#);
+    }
+
+    #[test]
+    fn persons_who_are_there_together_take_turns_and_leave_when_they_are_done() {
+        let mut writer =
+            PoseWriter::begin(Vec::new(), TopologyId::Kinect20, Shift::default()).unwrap();
+        let (long, short) = ([0.5; 180], [0.25; 60]);
+        writer
+            .play(
+                &[recording(&long, 1), recording(&short, 1)],
+                &mut generator(0, 0, 0, 0),
+                &mut |_| (),
+            )
+            .unwrap();
+        let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+        let tracks: Vec<String> = text
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let value: serde_json::Value = serde_json::from_str(line).unwrap();
+                match value.get("end") {
+                    Some(end) => format!("end {end} at {}", value["t"]),
+                    None => format!("{} at {}", value["track"], value["t"]),
+                }
+            })
+            .collect();
+        let expected = [
+            "1 at 0",
+            "2 at 0",
+            "end 2 at 0",
+            "1 at 50",
+            "1 at 100",
+            "end 1 at 100",
+        ];
+        assert_eq!(tracks, expected);
     }
 
     #[test]
