@@ -122,6 +122,11 @@ impl Pipeline for Live {
         if let Some(old) = &mut self.runner {
             old.adapter_mut().save();
         }
+        let mut runner = runner;
+        if places.state.as_ref().is_some_and(|path| !path.exists()) {
+            // From the first moment on the folder says which bundle a stored state must belong to.
+            runner.adapter_mut().save();
+        }
         if let Some(folder) = self
             .config
             .folder

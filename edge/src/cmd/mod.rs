@@ -4,6 +4,7 @@ mod config;
 mod label;
 mod replay;
 mod run;
+mod state;
 mod status;
 
 /// Recognises actions in the home, from skeletons alone, and adapts to it.
@@ -19,6 +20,7 @@ enum Command {
     Label(label::Args),
     Replay(replay::Args),
     Run(Box<run::Args>),
+    State(state::Args),
     Status(status::Args),
 }
 
@@ -29,6 +31,7 @@ impl TendonEdge {
             Command::Label(args) => label::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Run(args) => run::run(*args),
+            Command::State(args) => state::run(args),
             Command::Status(args) => status::run(args),
         }
     }

@@ -65,9 +65,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         )
     };
     let mut places = Places::default();
+    let mut _lock = None;
     if let Some(folder) = &args.state {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
+        _lock = Some(super::run::lock(folder)?);
         places = Places {
             state: Some(folder.join("adapt.state")),
             journal: Some(folder.join("adapt.jsonl")),

@@ -242,7 +242,7 @@ fn print(line: &str) {
 }
 
 /// Two agents on one folder would overwrite each other's slots.
-fn lock(folder: &Path) -> anyhow::Result<File> {
+pub(super) fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     file.try_lock()

@@ -16,6 +16,7 @@ pub mod candidates;
 pub mod config;
 pub mod device;
 pub mod estimate;
+pub mod explain;
 pub mod features;
 pub mod flat;
 pub mod gate;
