@@ -44,7 +44,7 @@ impl Default for HabitConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            min_windows: 20,
+            min_windows: 40,
             rate: 0.02,
             margin: 0.1,
             least: 0.2,

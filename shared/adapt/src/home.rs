@@ -285,7 +285,10 @@ impl Home {
         let aligned = self.window(clip, &poses, watch)?;
         let near = |window: &Window| self.prototypes.nearest(&window.pooled);
         if let (true, Some(aligned), Some(plain)) = (due, near(&aligned), near(&plain)) {
-            self.proof.add(aligned.cosine, plain.cosine);
+            let lost = self.proof.add(aligned.cosine, plain.cosine);
+            if let (true, Some(aligner)) = (lost, &mut self.aligner) {
+                aligner.forget();
+            }
         }
         if holds {
             Ok((aligned, corrected, Some(plain.probabilities)))

@@ -100,7 +100,7 @@ impl Default for SteadyConfig {
 pub struct ProofConfig {
     /// Windows on which aligned and plain poses are compared before the first answer.
     pub min_windows: usize,
-    /// How much nearer to the training windows aligned poses must be, in cosine.
+    /// How much nearer to the training windows aligned poses must be, in cosine: mean of the comparisons less its standard error.
     pub margin: f32,
     /// One in so many windows is compared from then on.
     pub every: u64,
@@ -110,8 +110,8 @@ impl Default for ProofConfig {
     fn default() -> Self {
         Self {
             min_windows: 8,
-            margin: 0.0,
-            every: 4,
+            margin: 0.01,
+            every: 2,
         }
     }
 }

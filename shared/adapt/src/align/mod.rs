@@ -70,6 +70,13 @@ impl Aligner {
         }
     }
 
+    /// Forgets camera, sensor and people.
+    pub fn forget(&mut self) {
+        self.level = Level::default();
+        self.limbs = Limbs::default();
+        self.steady = Steady::default();
+    }
+
     /// Learns from a clip of `track` and corrects it. `poses` are `[frame, joint, 3]`, frames lie `spacing_ms` milliseconds apart.
     pub fn align(&mut self, track: u64, spacing_ms: f32, poses: &mut [f32]) -> Corrected {
         let mut corrected = Corrected::default();

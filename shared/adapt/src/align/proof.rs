@@ -32,22 +32,36 @@ impl Proof {
             || self.corrected.is_multiple_of(self.config.every.max(1))
     }
 
-    /// Takes how near an aligned and a plain window are to the training windows, -1..=1.
-    pub fn add(&mut self, aligned: f32, plain: f32) {
+    /// Takes how near an aligned and a plain window are to the training windows, -1..=1. Returns whether the proof was lost by it: what
+    /// aligned windows were made with is no longer true, as when somebody hung the camera elsewhere.
+    pub fn add(&mut self, aligned: f32, plain: f32) -> bool {
         let gain = aligned - plain;
         if !gain.is_finite() {
-            return;
+            return false;
         }
+        let held = self.holds();
         if self.gains.len() >= MEMORY {
             self.gains.pop_front();
         }
         self.gains.push_back(gain);
+        let lost = held && !self.holds();
+        if lost {
+            self.gains.clear();
+        }
+        lost
     }
 
-    /// Mean gain of the comparisons remembered; zero without any.
+    /// Mean gain of the comparisons remembered, less its standard error; zero without any.
     #[must_use]
     pub fn gain(&self) -> f32 {
-        self.gains.iter().sum::<f32>() / self.gains.len().max(1) as f32
+        let count = self.gains.len();
+        if count < 2 {
+            return 0.0;
+        }
+        let mean = self.gains.iter().sum::<f32>() / count as f32;
+        let squares = self.gains.iter().map(|gain| (gain - mean).powi(2));
+        let variance = squares.sum::<f32>() / (count - 1) as f32;
+        mean - (variance / count as f32).sqrt()
     }
 
     /// Whether aligned windows are to be answered.
@@ -70,10 +84,20 @@ mod tests {
             proof.add(0.8, 0.6);
         }
         assert!(proof.holds());
-        for _ in 0..MEMORY {
-            proof.add(0.6, 0.7);
-        }
+        let lost: Vec<bool> = (0..MEMORY).map(|_| proof.add(0.6, 0.7)).collect();
         assert!(!proof.holds());
+        assert_eq!(lost.iter().filter(|lost| **lost).count(), 1);
+    }
+
+    #[test]
+    fn a_gain_that_may_be_chance_is_no_proof() {
+        let mut proof = Proof::new(ProofConfig::default());
+        for number in 0..MEMORY {
+            // 0.02 better in the mean, and 0.2 up or down from window to window.
+            let swing = if number % 2 == 0 { 0.22 } else { -0.18 };
+            proof.add(0.5 + swing, 0.5);
+        }
+        assert!(!proof.holds(), "{}", proof.gain());
     }
 
     #[test]
