@@ -387,9 +387,17 @@ mod tests {
             train: &train,
             validation: &validation,
             test: &test,
-            reference: None,
+            reference: Some(&reference()),
         };
         make(material, &recipe, &secret_key(1), &|_| {})
+    }
+
+    fn reference() -> Reference {
+        Reference {
+            upright: [0.0, 1.0, 0.0],
+            jitter: 0.004,
+            limbs: (0..20).map(|joint| joint as f32 / 10.0).collect(),
+        }
     }
 
     #[test]
@@ -416,6 +424,8 @@ mod tests {
         assert!((f64::from(manifest.temperature) - report.temperature).abs() < 1e-4);
         assert_eq!(bundle.source_labels().len(), report.sources);
         assert_eq!(bundle.golden().len(), 3);
+        let values = bundle.source_reference();
+        assert_eq!(Reference::from_values(&values, 20), Some(reference()));
         assert!(report.calibrated && report.int8.len() == 12);
         assert!(manifest.provenance.contains("method random"));
     }
