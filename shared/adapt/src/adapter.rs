@@ -384,9 +384,11 @@ impl Adapter {
         let Some(named) = self.predict(&observed.weak) else {
             return;
         };
+        let strong_class = base.get(1).map(|said| said.class);
         let accepted = self
             .gate
-            .check(named.class, named.confidence, observed.quality);
+            .check(named.class, named.confidence, observed.quality)
+            .and_then(|()| self.gate.check_views(named.class, strong_class));
         self.gate.learn(named.class, named.confidence);
         self.recent.push(window, [&observed.weak, &strong], base);
         self.count(accepted);

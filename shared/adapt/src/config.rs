@@ -82,6 +82,8 @@ pub struct GateConfig {
     pub per_class: bool,
     /// No class needs less than this, 0..=1.
     pub floor: f32,
+    /// Whether the strong view must get the same class from the shipped tail.
+    pub views_agree: bool,
     /// Share of present joints that a window needs, 0..=1.
     pub min_quality: f32,
     /// A window in which the picture stands still for longer does not teach, milliseconds.
@@ -99,6 +101,7 @@ impl Default for GateConfig {
             threshold: 0.8,
             per_class: true,
             floor: 0.6,
+            views_agree: false,
             min_quality: 0.7,
             max_frozen_ms: 1_000.0,
             max_leap: 0.5,
@@ -137,6 +140,8 @@ pub struct StudentConfig {
     pub replay_weight: f32,
     /// Weight of the divergence between the mean prediction and the source prior.
     pub balance_weight: f32,
+    /// Weight of the contrast between the student's strong views and the teacher's weak ones.
+    pub contrast_weight: f32,
     /// No step is made when the student already gives at least this share of the teacher's labels, 0..=1; above 1 never skips.
     pub skip_agreement: f32,
     /// Share of weights set back to the shipped ones after each step, 0..=1.
@@ -157,6 +162,7 @@ impl Default for StudentConfig {
             trusted_weight: 1.0,
             replay_weight: 1.0,
             balance_weight: 0.1,
+            contrast_weight: 0.0,
             skip_agreement: 0.98,
             restore: 0.01,
         }

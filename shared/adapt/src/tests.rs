@@ -334,6 +334,8 @@ fn lesson<'b>(
         total_replay: 4,
         replay_weight: 1.0,
         balance_weight: 0.0,
+        keys: &[],
+        contrast_weight: 0.0,
         others,
         prior: &[0.2, 0.3, 0.5],
     }
@@ -387,20 +389,34 @@ fn a_step_along_the_gradient_lowers_the_loss() {
     let learning = device::learning();
     let [pseudo, replay] = batch(model.shape());
     let none = [0.0; CLASSES];
-    let mut lesson = lesson(&pseudo, &replay, &none);
-    lesson.balance_weight = 0.5;
-    let mut weights = model.base_weights();
-    let mut optimiser = Optimiser::new(&AdaptConfig::default().student, weights.len());
-    let mut losses = Vec::new();
-    for _ in 0..4 {
-        let (loss, gradient) = gradient(&model, &weights, &learning, &lesson);
-        optimiser.step(&mut weights, &gradient);
-        losses.push(loss);
+    let said = model.predict(model.base(), pseudo.iter().map(|(features, _)| features));
+    let labels = pseudo.iter().map(|(_, label)| *label);
+    let keys: Vec<(Vec<f32>, u16)> = said
+        .into_iter()
+        .map(|said| said.features)
+        .zip(labels)
+        .collect();
+    let mut first = Vec::new();
+    for contrast_weight in [0.0, 1.0] {
+        let mut lesson = lesson(&pseudo, &replay, &none);
+        lesson.balance_weight = 0.5;
+        lesson.keys = &keys;
+        lesson.contrast_weight = contrast_weight;
+        let mut weights = model.base_weights();
+        let mut optimiser = Optimiser::new(&AdaptConfig::default().student, weights.len());
+        let mut losses = Vec::new();
+        for _ in 0..4 {
+            let (loss, gradient) = gradient(&model, &weights, &learning, &lesson);
+            optimiser.step(&mut weights, &gradient);
+            losses.push(loss);
+        }
+        assert!(
+            losses.windows(2).all(|pair| pair[1] < pair[0]),
+            "{losses:?}"
+        );
+        first.push(losses[0]);
     }
-    assert!(
-        losses.windows(2).all(|pair| pair[1] < pair[0]),
-        "{losses:?}"
-    );
+    assert!(first[1] > first[0] + 0.1, "the contrast counts: {first:?}");
 }
 
 #[test]
