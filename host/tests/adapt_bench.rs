@@ -81,6 +81,42 @@ const PLAN: &str = r#"
     [[method]]
     name = "oracle"
     kind = "oracle"
+    [[method]]
+    name = "bn"
+    kind = "bn"
+    batch = 4
+    [[method]]
+    name = "bn-ema"
+    kind = "bn-ema"
+    [[method]]
+    name = "tent"
+    kind = "tent"
+    batch = 4
+    [[method]]
+    name = "cotta"
+    kind = "cotta"
+    batch = 4
+    [[method]]
+    name = "rotta"
+    kind = "rotta"
+    [[method]]
+    name = "rdumb"
+    kind = "rdumb"
+    batch = 4
+    [[method]]
+    name = "t3a"
+    kind = "t3a"
+    [[method]]
+    name = "lame"
+    kind = "lame"
+    batch = 4
+    [[method]]
+    name = "propagation"
+    kind = "label-propagation"
+    [[method]]
+    name = "oftta"
+    kind = "oftta"
+    batch = 4
 "#;
 
 /// The plan with the set's own class names.
@@ -175,6 +211,16 @@ fn a_measurement_killed_with_signal_9_goes_on_where_it_was() {
     assert_eq!(ours["online"]["base"], none["online"]["base"]);
     assert!(ours["updates"].as_u64().unwrap() > 0, "{ours}");
     assert_eq!(ours["source"]["windows"], 8);
+    // Every method answers every window of the same stream.
+    assert_eq!(lines.len(), 26);
+    for line in lines.iter().filter(|line| line["domain"] == "camera") {
+        let outcome = &line["outcome"];
+        assert_eq!(outcome["failed"], 0, "{line}");
+        if line["method"] != "oracle" {
+            assert_eq!(outcome["online"]["windows"], none["online"]["windows"]);
+            assert_eq!(outcome["online"]["base"], none["online"]["base"]);
+        }
+    }
     // Actions that nobody knows are played and have no right answer.
     let others = of("others", "none");
     assert!(others["unknown"].as_u64().unwrap() > 0 && others["auroc"][0].is_f64());

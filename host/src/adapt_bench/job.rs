@@ -10,6 +10,7 @@ use super::method::{Adapting, Shipped};
 use super::oracle::oracle;
 use super::ours::Ours;
 use super::plan::{MethodKind, Plan, PlanError};
+use super::recipe;
 use super::script::script;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -95,6 +96,10 @@ pub fn jobs(plan: &Plan, path: &Path, material: &Material) -> Result<Vec<Job>, P
             for source in material.meeting(domain) {
                 for stream in 0..plan.streams.len() {
                     for (method, config) in configs.iter().enumerate() {
+                        let on = &plan.methods[method].streams;
+                        if !on.is_empty() && !on.contains(&plan.streams[stream].name) {
+                            continue;
+                        }
                         let mut job = Job {
                             source,
                             domain,
@@ -177,12 +182,15 @@ impl Job {
         let method = &plan.methods[self.method];
         let source = &material.sources[self.source];
         let mut adapting: Box<dyn Adapting + '_> = match method.kind {
-            MethodKind::None | MethodKind::Oracle => Box::new(Shipped),
             MethodKind::Ours => {
                 let config = self.config.clone().unwrap_or_default();
                 let ours = Ours::new(&source.bundle, &config, self.seed, clock);
                 Box::new(ours.map_err(|error| wrong(error.to_string()))?)
             }
+            kind => match recipe::make(kind, source, self.seed, clock).map_err(wrong)? {
+                Some(recipe) => recipe,
+                None => Box::new(Shipped),
+            },
         };
         let outcome = match method.kind {
             MethodKind::Oracle => oracle(&source.bundle, &script, self.seed),

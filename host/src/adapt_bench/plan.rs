@@ -161,6 +161,9 @@ pub struct MethodPlan {
     /// Windows that come together; the device's own adaptation takes one.
     #[serde(default = "one")]
     pub batch: usize,
+    /// Names of the streams that it is measured on; all of them without any.
+    #[serde(default)]
+    pub streams: Vec<String>,
     /// For `ours`: an `edge.toml`, of which the part `adapt` counts; relative to the plan's folder.
     pub config: Option<PathBuf>,
     /// For `ours`: switches that are otherwise, in tables as below `adapt`.
@@ -178,13 +181,38 @@ pub enum MethodKind {
     Ours,
     /// What labels of the domain would give: no method, a bound.
     Oracle,
+    /// BatchNorm by the statistics of the batch.
+    Bn,
+    /// BatchNorm by statistics that move with the stream.
+    BnEma,
+    /// Tent.
+    Tent,
+    /// CoTTA.
+    Cotta,
+    /// RoTTA.
+    Rotta,
+    /// RDumb.
+    Rdumb,
+    /// T3A.
+    T3a,
+    /// LAME.
+    Lame,
+    /// Label propagation over the windows seen.
+    LabelPropagation,
+    /// OFTTA.
+    Oftta,
 }
 
 impl MethodKind {
     /// Whether it needs the float classifier.
     #[must_use]
     pub fn is_float(self) -> bool {
-        !matches!(self, Self::None | Self::Ours | Self::Oracle)
+        match self {
+            Self::None | Self::Ours | Self::Oracle => false,
+            Self::T3a | Self::Lame | Self::LabelPropagation => false,
+            Self::Bn | Self::BnEma | Self::Tent | Self::Cotta => true,
+            Self::Rotta | Self::Rdumb | Self::Oftta => true,
+        }
     }
 
     /// Whether windows come to it one at a time whatever the plan says.
@@ -345,6 +373,10 @@ impl MethodPlan {
         let wrong = |key: &str, why: String| Err((format!("method {}.{key}", self.name), why));
         if self.batch == 0 || self.batch > 256 {
             return wrong("batch", "must be between 1 and 256 windows".to_owned());
+        }
+        let known = |name: &&String| plan.streams.iter().any(|stream| stream.name == **name);
+        if let Some(name) = self.streams.iter().find(|name| !known(name)) {
+            return wrong("streams", format!("there is no stream {name:?}"));
         }
         if self.kind.is_single() && self.batch != 1 {
             return wrong("batch", "takes one window at a time".to_owned());
