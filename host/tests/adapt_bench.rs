@@ -192,7 +192,7 @@ fn a_measurement_killed_with_signal_9_goes_on_where_it_was() {
 
     assert_eq!(
         files(&folder.join("killed")),
-        ["jobs", "results.json", "results.md"]
+        ["jobs", "report.html", "results.json", "results.md"]
     );
     let markdown = fs::read_to_string(folder.join("killed/results.md")).unwrap();
     for words in ["## Summary", "## camera", "| recurring | ours | 1 |"] {

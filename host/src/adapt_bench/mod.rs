@@ -12,6 +12,7 @@ pub mod measure;
 pub mod method;
 pub mod oracle;
 pub mod ours;
+pub mod page;
 pub mod plan;
 pub mod rank;
 pub mod recipe;

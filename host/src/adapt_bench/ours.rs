@@ -1,6 +1,7 @@
 //! The device's own adaptation: [`Home`], driven as a device drives it, all its work done before the next window.
 
 use super::method::{Adapting, Facts, Judged, Said, Shown};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tendon_adapt::adapter::{Places, Work};
@@ -13,8 +14,8 @@ use tendon_bundle::VerifiedBundle;
 pub struct Ours<'c> {
     home: Home,
     clock: &'c dyn Fn() -> Duration,
-    /// The number in the stream of each window that was observed.
-    observed: Vec<usize>,
+    /// The number in the stream of each window that was observed, by the device's own number.
+    observed: BTreeMap<u64, usize>,
     facts: Facts,
     spent: Duration,
 }
@@ -34,7 +35,7 @@ impl<'c> Ours<'c> {
         Ok(Self {
             home,
             clock,
-            observed: Vec::new(),
+            observed: BTreeMap::new(),
             facts: Facts::default(),
             spent: Duration::ZERO,
         })
@@ -55,10 +56,7 @@ impl<'c> Ours<'c> {
                 Work::Updated(record) => {
                     let spent = std::mem::take(&mut self.spent);
                     self.facts.update_ms.push(spent.as_secs_f64() * 1_000.0);
-                    let place = |window: u64| {
-                        let place = usize::try_from(window).ok()?;
-                        self.observed.get(place).copied()
-                    };
+                    let place = |window: u64| self.observed.get(&window).copied();
                     let lectures = record.windows.iter();
                     let pseudo = lectures.filter_map(|one| Some((place(one.window)?, one.label)));
                     self.facts.pseudo.extend(pseudo);
@@ -113,7 +111,8 @@ impl Adapting for Ours<'_> {
                 Ok(answer) => {
                     let (class, confidence) = top(&answer.probabilities);
                     if learn {
-                        self.observed.push(shown.number);
+                        let own = answer.window.map(|window| (window, shown.number));
+                        self.observed.extend(own);
                         self.work();
                     }
                     Said {

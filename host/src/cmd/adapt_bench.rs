@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tendon_bundle::TrustedKeys;
 use tendon_host::adapt_bench::job::{Job, jobs};
 use tendon_host::adapt_bench::material::{Material, Places};
+use tendon_host::adapt_bench::page::page;
 use tendon_host::adapt_bench::plan::Plan;
 use tendon_host::adapt_bench::results::{Results, gather};
 use tendon_host::adapt_bench::tables::tables;
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         results.lines.len(),
         results.jobs
     ))?;
-    for name in ["results.md", "results.json"] {
+    for name in ["results.md", "results.json", "report.html"] {
         print(&format!("wrote {}", args.out.join(name).display()))?;
     }
     Ok(())
@@ -126,5 +127,10 @@ fn write(results: &Results, args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(|(title, table)| format!("## {title}\n\n{}", table.markdown()))
         .collect();
-    save("results.md", markdown.join("\n").as_bytes())
+    save("results.md", markdown.join("\n").as_bytes())?;
+    let plan = args.plan.file_stem().unwrap_or_default();
+    let title = format!("Adaptation: {}", plan.to_string_lossy());
+    page(&title, results)
+        .write(&args.out.join("report.html"))
+        .with_context(|| format!("cannot write {}", args.out.join("report.html").display()))
 }
