@@ -48,7 +48,7 @@ impl Default for HabitConfig {
             rate: 0.02,
             margin: 0.1,
             least: 0.2,
-            most: 0.9,
+            most: 0.5,
         }
     }
 }
@@ -250,7 +250,7 @@ mod tests {
             n as u64 % 2
         });
         let (within, between) = habit.stickiness();
-        assert!(within > 0.5 && between == 0.0, "{within} {between}");
+        assert!(within > 0.4 && between == 0.0, "{within} {between}");
         let first = top(&habit.tracks[0].belief).0;
         let track = habit.tracks[0].track;
         let mut unsure = vec![0.2; CLASSES];

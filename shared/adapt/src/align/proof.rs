@@ -4,7 +4,7 @@ use super::config::ProofConfig;
 use std::collections::VecDeque;
 
 /// Comparisons that are remembered.
-const MEMORY: usize = 32;
+const MEMORY: usize = 16;
 
 /// Recent comparisons.
 #[derive(Debug, Clone)]
