@@ -33,7 +33,7 @@ fn ship<L: Link>(
     )
 }
 
-fn deploy(edge: &Edge, parcel: &Parcel) -> Result<Delivered, ClientError> {
+pub(crate) fn deploy(edge: &Edge, parcel: &Parcel) -> Result<Delivered, ClientError> {
     ship(parcel, || Ok(edge.link()), &mut |_| {})
 }
 

@@ -4,6 +4,8 @@
     reason = "a test stops where something is missing"
 )]
 
+// A killed agent loses nothing that it had stored.
+mod adapt_kill;
 // One command does everything.
 mod demo;
 // A bundle reaches a device whole, and a device accepts only what it should.

@@ -193,3 +193,84 @@ fn a_person_names_a_window_by_the_number_that_was_reported() {
     live.command(AdaptCommand::Disable).unwrap();
     assert_eq!(live.label(&label), Ok(Labelled::Off));
 }
+
+/// The agent's view of ten persons that come, go and swap their tracks, each `count` frames long; does all idle work.
+fn crowd(live: &mut Live, frames: std::ops::Range<u64>) -> Vec<u64> {
+    let mut windows = vec![0; 10];
+    let mut numbers = Numbers::new(frames.start);
+    for frame in frames {
+        for person in 0..10_u64 {
+            if (frame + person * 7) % 60 < 10 {
+                continue;
+            }
+            let track = if frame / 40 % 2 == 0 {
+                person
+            } else {
+                9 - person
+            };
+            let joints = (0..20)
+                .map(|joint| {
+                    let sway = 0.3 * numbers.unit();
+                    [person as f32 + sway, 0.1 * joint as f32, 3.0 + sway]
+                })
+                .collect();
+            let pose = Pose {
+                time_ms: frame * 33,
+                track,
+                joints,
+                confidence: heapless::Vec::new(),
+            };
+            live.take(Event::Pose(Box::new(pose)), &mut |output| {
+                if let Output::Numbered(found) = output {
+                    windows[found.recognition.track as usize] += 1;
+                }
+            });
+            while live.idle(&mut |_| {}) == Idle::More {}
+        }
+    }
+    windows
+}
+
+#[test]
+fn ten_persons_share_one_bounded_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut live = live(Some(dir.path()));
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    let windows = crowd(&mut live, 0..200);
+    assert!(windows.iter().all(|count| *count > 5), "{windows:?}");
+    let size = |live: &mut Live| {
+        live.close();
+        let files = std::fs::read_dir(dir.path()).unwrap().flatten();
+        files
+            .filter(|entry| entry.path().extension().is_some_and(|end| end == "state"))
+            .map(|entry| entry.metadata().unwrap().len())
+            .sum::<u64>()
+    };
+    let after_some = size(&mut live);
+    crowd(&mut live, 200..500);
+    let after_many = size(&mut live);
+    // Only counts and names of windows grow, by digits.
+    assert!(
+        after_many <= after_some + after_some / 20,
+        "{after_some}, {after_many}"
+    );
+    let runner = live.runner.as_ref().unwrap();
+    let memory = runner.adapter().memory();
+    assert!(memory.entries().len() <= 64 && runner.tracks().len() <= 10);
+    // Nobody dominates a class that others show, too.
+    for class in 0..5 {
+        let held: Vec<u64> = memory
+            .entries()
+            .iter()
+            .filter(|entry| entry.label == class)
+            .map(|entry| entry.track)
+            .collect();
+        let most = (0..10)
+            .map(|track| held.iter().filter(|held| **held == track).count())
+            .max();
+        assert!(
+            held.len() < 10 || most <= Some(held.len() * 2 / 3),
+            "{held:?}"
+        );
+    }
+}

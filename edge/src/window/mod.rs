@@ -10,3 +10,6 @@ pub mod tracks;
 
 pub use policy::{Policy, WindowConfig};
 pub use tracks::{Cut, Tracks, WindowCounts};
+
+#[cfg(test)]
+mod crowd;

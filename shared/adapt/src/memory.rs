@@ -124,8 +124,13 @@ impl Memory {
             .collect();
         fullest.sort_unstable();
         fullest.dedup();
-        // A window of a full class replaces its like; any other takes the place of one from the fullest class.
-        let class = choose(&fullest, entry.label);
+        // A window of a full class replaces its like, and one of a track that has half of its class its own; any other takes the place of
+        // one from the fullest class.
+        let class = if self.loud(entry.label, entry) == Some(entry.track) {
+            entry.label
+        } else {
+            choose(&fullest, entry.label)
+        };
         let loud = self.loud(class, entry);
         let newest = entry.window;
         let worst = self
@@ -418,6 +423,22 @@ pub(crate) mod tests {
         }
         let loud = memory.entries().iter().filter(|held| held.track == 1);
         assert_eq!((loud.count(), memory.entries().len()), (4, 8));
+    }
+
+    #[test]
+    fn one_person_does_not_take_a_small_class_either() {
+        let mut memory = Memory::new(8);
+        for window in 0..6 {
+            memory.insert(of_track(window, 0, window));
+        }
+        memory.insert(of_track(6, 1, 1));
+        memory.insert(of_track(7, 1, 2));
+        for window in 8..20 {
+            memory.insert(of_track(window, 1, 1));
+        }
+        let of_class = memory.entries().iter().filter(|held| held.label == 1);
+        let tracks: Vec<u64> = of_class.map(|held| held.track).collect();
+        assert_eq!(tracks, [2, 1]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! A share, because the encoder was trained on these very windows: of another person's windows of known actions half are below the
 //! quantile itself. Without a source buffer nothing is rejected.
 //!
-//! The cosine tells unknown actions better than calibrated confidence, and than products and sums of both (`docs/adaptation.md`); the
+//! The cosine tells unknown actions better than calibrated confidence, and than products and sums of both (`docs/home.md`); the
 //! gate asks for confidence anyway. It cannot tell a new action from a known one before another camera.
 //!
 //! # Source
