@@ -3,6 +3,9 @@
 use super::svg::escape;
 use std::fmt::Write as _;
 
+/// Longest cell that is taken for a figure, characters.
+const LONGEST_FIGURE: usize = 40;
+
 /// Rows of text under a header. Missing cells are empty.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -45,12 +48,25 @@ impl Table {
         text
     }
 
+    /// Whether a column after the first holds sentences or commands, which are read from the left and over several lines, not figures.
+    fn is_prose(&self, column: usize) -> bool {
+        let long = |row: &Vec<String>| {
+            row.get(column)
+                .is_some_and(|cell| cell.chars().count() > LONGEST_FIGURE)
+        };
+        column > 0 && self.rows.iter().any(long)
+    }
+
     /// The table as HTML.
     #[must_use]
     pub fn html(&self) -> String {
+        let class = |column| match self.is_prose(column) {
+            true => " class=\"prose\"",
+            false => "",
+        };
         let mut html = String::from("<div class=\"scroll\"><table>\n<tr>");
-        for cell in &self.header {
-            let _ = write!(html, "<th>{}</th>", escape(cell));
+        for (column, cell) in self.header.iter().enumerate() {
+            let _ = write!(html, "<th{}>{}</th>", class(column), escape(cell));
         }
         html.push_str("</tr>\n");
         for row in &self.rows {
@@ -58,7 +74,8 @@ impl Table {
             for column in 0..self.header.len() {
                 let _ = write!(
                     html,
-                    "<td>{}</td>",
+                    "<td{}>{}</td>",
+                    class(column),
                     escape(row.get(column).map_or("", String::as_str))
                 );
             }
@@ -110,6 +127,17 @@ mod tests {
             table.markdown(),
             "| a\\|b | c |\n|---|---|\n| 1 |  |\n| 2 | 3 |\n"
         );
+    }
+
+    #[test]
+    fn only_columns_of_sentences_are_set_as_text() {
+        let mut table = Table::new(&["step", "seconds", "command"]);
+        table
+            .row(&["one", "3", &"tendon ".repeat(10)])
+            .row(&["two", "4", "short"]);
+        let html = table.html();
+        assert_eq!(html.matches("class=\"prose\"").count(), 3, "{html}");
+        assert!(html.contains("<td>3</td>") && html.contains("<td class=\"prose\">short</td>"));
     }
 
     #[test]
