@@ -4,7 +4,7 @@ use super::measure::Outcome;
 use super::results::{Line, Results, mean};
 use crate::report::Table;
 
-/// All tables with their titles: the summary, one a domain, the guard.
+/// All tables with their titles: the summary, gains, one a domain, unknown actions if there were any, the guard.
 #[must_use]
 pub fn tables(results: &Results) -> Vec<(String, Table)> {
     let mut tables = vec![
@@ -16,6 +16,16 @@ pub fn tables(results: &Results) -> Vec<(String, Table)> {
     ];
     for domain in &results.domains {
         tables.push((domain.clone(), of_domain(results, domain)));
+    }
+    if results
+        .lines
+        .iter()
+        .any(|line| line.outcome.auroc.is_some())
+    {
+        tables.push((
+            "Known actions told from unknown ones by confidence: area under the curve".to_owned(),
+            unknown(results),
+        ));
     }
     tables.push((
         "Guard: rank correlation with the truth, mean over streams".to_owned(),
@@ -156,6 +166,28 @@ fn of_domain(results: &Results, domain: &str) -> Table {
     table
 }
 
+fn unknown(results: &Results) -> Table {
+    let mut table = Table::new(&["domain", "method", "as shipped", "method's", "gain online"]);
+    for domain in &results.domains {
+        for method in &results.methods {
+            let here = |line: &&Line| line.domain == *domain && line.outcome.auroc.is_some();
+            let lines: Vec<&Line> = results.of(method).filter(here).collect();
+            let mean = |figure: fn(&Outcome) -> f64| mean(lines.iter().copied(), figure);
+            if lines.is_empty() {
+                continue;
+            }
+            table.row(&[
+                domain.clone(),
+                method.clone(),
+                percent(mean(|one| one.auroc.map_or(0.0, |both| both.0))),
+                percent(mean(|one| one.auroc.map_or(0.0, |both| both.1))),
+                points(mean(|one| one.online.gain())),
+            ]);
+        }
+    }
+    table
+}
+
 fn guard(results: &Results) -> Table {
     let mut table = Table::new(&[
         "method",
@@ -207,6 +239,16 @@ mod tests {
             .collect();
         // Base, gains in points, streams below by more than half a point: 69 of 70 is, 59.8 of 60 is not.
         assert_eq!(row[1..8], ["ours", "2", "65.0", "+1.0", "-0.6", "0", "1"]);
+    }
+
+    #[test]
+    fn unknown_actions_have_a_table_where_there_are_any() {
+        let mut one = line("ours", 0, 0.7, 0.72, 0.69);
+        assert_eq!(tables(&results(vec![one.clone()])).len(), 4);
+        one.outcome.auroc = Some((0.8, 0.85));
+        let all = tables(&results(vec![one]));
+        let text = all[3].1.markdown();
+        assert!(text.contains("| d | ours | 80.0 | 85.0 | +2.0 |"), "{text}");
     }
 
     #[test]
