@@ -5,6 +5,7 @@
 use super::config::LimbConfig;
 use super::measure::median;
 use std::collections::VecDeque;
+use tendon_model::augment::outwards;
 use tendon_shared::topology::Topology;
 
 /// Tracks whose build is remembered; the one that was silent longest gives way.
@@ -97,22 +98,4 @@ pub(super) fn stretch(topology: &Topology, factors: &[f32], poses: &mut [f32]) {
             }
         }
     }
-}
-
-/// Bones as `(child, parent)`, every parent before its children.
-fn outwards(topology: &Topology) -> Vec<(usize, usize)> {
-    let mut order = Vec::with_capacity(topology.bones.len());
-    let mut placed = vec![usize::from(topology.root)];
-    let mut next = 0;
-    while let Some(&joint) = placed.get(next) {
-        next += 1;
-        for &(child, parent) in topology.bones {
-            let (child, parent) = (usize::from(child), usize::from(parent));
-            if parent == joint && !placed.contains(&child) {
-                order.push((child, parent));
-                placed.push(child);
-            }
-        }
-    }
-    order
 }

@@ -39,7 +39,8 @@ pub(super) fn limbs(view: &mut View<'_>, topology: &Topology, amount: f32, rng: 
 }
 
 /// Bones as `(child, parent)`, every parent before its children.
-fn outwards(topology: &Topology) -> Vec<(usize, usize)> {
+#[must_use]
+pub fn outwards(topology: &Topology) -> Vec<(usize, usize)> {
     let mut order = Vec::with_capacity(topology.bones.len());
     let mut placed = vec![usize::from(topology.root)];
     let mut next = 0;

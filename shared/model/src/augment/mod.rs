@@ -18,6 +18,8 @@ mod sample;
 mod shear;
 mod warp;
 
+pub use limbs::outwards;
+
 use rand::{Rng, RngExt as _};
 use serde::{Deserialize, Serialize};
 use tendon_shared::topology::Topology;
