@@ -278,8 +278,12 @@ impl Home {
         }
         let (holds, due) = (self.proof.holds(), self.proof.due());
         if !due && !watch {
-            // Without proof every window is due, so the aligned one serves.
-            return Ok((self.window(clip, &poses, watch)?, corrected, None));
+            // Nobody compares: one run is enough.
+            let (poses, corrected) = match holds {
+                true => (poses.as_slice(), corrected),
+                false => (clip.poses, Corrected::default()),
+            };
+            return Ok((self.window(clip, poses, watch)?, corrected, None));
         }
         let plain = self.window(clip, clip.poses, watch)?;
         let aligned = self.window(clip, &poses, watch)?;
@@ -365,4 +369,66 @@ struct Window {
     /// Calibrated.
     probabilities: Vec<f32>,
     pooled: Vec<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::align::tests::{clip, reference, tilt};
+    use tendon_bundle::testing::{Shape, random_contents, secret_key};
+    use tendon_bundle::{Bundle, Floor, TrustedKeys};
+    use tendon_shared::topology::TopologyId;
+
+    /// A home before a tilted camera; `margin` decides whether alignment can be proven.
+    fn home(margin: f32) -> Home {
+        let shape = Shape::small(20, 16, 5);
+        let mut contents = random_contents(TopologyId::Kinect20, &shape, 1, 1);
+        contents.source_reference = reference().to_values();
+        let file = contents.pack(&secret_key(1)).unwrap();
+        let trusted = TrustedKeys::new([secret_key(1).public()]);
+        let bundle = Bundle::verify(file, &trusted, Floor::default()).unwrap();
+        let mut config = AdaptConfig::default();
+        config.align.proof.margin = margin;
+        let home = Home::start(Arc::new(bundle), &config, Places::default(), 1);
+        home.unwrap().0
+    }
+
+    /// What was corrected in each of a hundred windows.
+    fn corrected(home: &mut Home, watch: bool) -> Vec<bool> {
+        let windows = (0..100_u64).map(|number| {
+            let mut poses = clip(40, number as f32);
+            tilt(&mut poses, 25.0);
+            let clip = Clip {
+                track: number,
+                start_ms: number * 2_000,
+                end_ms: number * 2_000 + 1_300,
+                quality: 1.0,
+                poses: &poses,
+            };
+            home.answer(&clip, watch).unwrap().corrected.any()
+        });
+        windows.collect()
+    }
+
+    #[test]
+    fn corrected_poses_are_never_answered_without_proof_watched_or_not() {
+        // No cosine gains more than two.
+        assert!(
+            corrected(&mut home(2.0), false)
+                .iter()
+                .all(|corrected| !corrected)
+        );
+        assert!(
+            corrected(&mut home(2.0), true)
+                .iter()
+                .all(|corrected| !corrected)
+        );
+    }
+
+    #[test]
+    fn with_proof_every_window_is_corrected_watched_or_not() {
+        let watched = corrected(&mut home(-3.0), true);
+        assert!(watched.iter().skip(50).all(|corrected| *corrected));
+        assert_eq!(corrected(&mut home(-3.0), false), watched);
+    }
 }

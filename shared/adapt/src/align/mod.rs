@@ -109,4 +109,4 @@ impl Aligner {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,7 @@ fn topology() -> &'static Topology {
 }
 
 /// A person who waves, `[frame, joint, 3]`; joints in the order of Kinect v1.
-fn clip(frames: usize, phase: f32) -> Vec<f32> {
+pub(crate) fn clip(frames: usize, phase: f32) -> Vec<f32> {
     let mut poses = Vec::new();
     for frame in 0..frames {
         let swing = 0.25 * (phase + frame as f32 * 0.15).sin();
@@ -50,7 +50,7 @@ fn clips() -> Vec<Vec<f32>> {
     (0..40).map(|number| clip(40, number as f32)).collect()
 }
 
-fn reference() -> Reference {
+pub(crate) fn reference() -> Reference {
     let clips = clips();
     Reference::measure(
         topology(),
@@ -61,6 +61,14 @@ fn reference() -> Reference {
 
 fn aligner() -> Aligner {
     Aligner::new(AlignConfig::default(), topology(), reference())
+}
+
+/// Tilts the camera.
+pub(crate) fn tilt(poses: &mut [f32], degrees: f32) {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    for [_, y, z] in poses.as_chunks_mut::<3>().0 {
+        (*y, *z) = (cos * *y - sin * *z, sin * *y + cos * *z);
+    }
 }
 
 /// The last clip and its correction after `change` changed all of them.
@@ -91,17 +99,15 @@ fn poses_like_those_of_the_training_data_stay_to_the_bit() {
 #[test]
 fn a_tilted_and_rolled_camera_is_levelled() {
     let (sin, cos) = 25.0_f32.to_radians().sin_cos();
-    let tilt = |poses: &mut Vec<f32>| {
-        for [_, y, z] in poses.as_chunks_mut::<3>().0 {
-            (*y, *z) = (cos * *y - sin * *z, sin * *y + cos * *z);
-        }
-    };
     let roll = |poses: &mut Vec<f32>| {
         for [x, y, _] in poses.as_chunks_mut::<3>().0 {
             (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
         }
     };
-    for (poses, corrected) in [after(|poses, _| tilt(poses)), after(|poses, _| roll(poses))] {
+    for (poses, corrected) in [
+        after(|poses, _| tilt(poses, 25.0)),
+        after(|poses, _| roll(poses)),
+    ] {
         assert!(corrected.level && !corrected.limbs && !corrected.steady);
         assert!(distance(&poses, clips().last().unwrap()) < 1e-3);
     }
