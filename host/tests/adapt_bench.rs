@@ -4,8 +4,13 @@
     reason = "a test stops where something is missing"
 )]
 
+#[path = "support/classifier.rs"]
+mod classifier;
+#[path = "support/shrink.rs"]
+mod shrink;
 mod support;
 
+use classifier::{SPLIT, classifier};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -13,35 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use support::{check, files};
 
-const SPLIT: &str = "subjects=1,2;cameras=1 / cameras=2";
-
 /// A set, a classifier and a bundle, made as users make theirs.
 fn prepare(folder: &Path) {
-    let text = include_str!("../../configs/demo/finetune.toml");
-    let small = [
-        ("epochs = 24", "epochs = 1"),
-        ("frames = 32", "frames = 16"),
-        ("width = 8", "width = 2"),
-        ("dim = 128", "dim = 8"),
-    ];
-    let text = small.iter().fold(text.to_owned(), |text, (from, to)| {
-        assert!(text.contains(from), "{from}");
-        text.replace(from, to)
-    });
-    fs::write(folder.join("finetune.toml"), text).unwrap();
-    let run = |line: &str| {
-        let mut words: Vec<&str> = line.split(' ').collect();
-        if words.contains(&"--data") {
-            words.extend(["--split", SPLIT]);
-        }
-        check(folder, &words, true, &[]);
-    };
-    run("import synth -o set.safetensors --subjects 3 --repetitions 1");
-    run("eval finetune --data set.safetensors --config finetune.toml --out ft");
-    run("keygen -o key");
-    run(
-        "bundle --classifier ft/classifier.safetensors --data set.safetensors --key key --model-version 1 --created 1 -o a.tendon",
-    );
+    classifier(folder);
+    check(folder, &["keygen", "-o", "key"], true, &[]);
+    let line = "bundle --classifier ft/classifier.safetensors --data set.safetensors --key key --model-version 1 --created 1 -o a.tendon";
+    let mut words: Vec<&str> = line.split(' ').collect();
+    words.extend(["--split", SPLIT]);
+    check(folder, &words, true, &[]);
     fs::write(folder.join("plan.toml"), PLAN).unwrap();
 }
 

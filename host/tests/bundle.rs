@@ -4,38 +4,15 @@
     reason = "a test stops where something is missing"
 )]
 
+#[path = "support/classifier.rs"]
+mod classifier;
+#[path = "support/shrink.rs"]
+mod shrink;
 mod support;
 
+use classifier::{SPLIT, classifier};
 use std::fs;
-use std::path::Path;
 use support::{check, files};
-
-const SPLIT: &str = "subjects=1,2;cameras=1 / cameras=2";
-
-/// A classifier too small to be good, made as users make theirs.
-fn classifier(folder: &Path) {
-    let text = include_str!("../../configs/demo/finetune.toml");
-    let small = [
-        ("epochs = 24", "epochs = 1"),
-        ("frames = 32", "frames = 16"),
-        ("width = 8", "width = 2"),
-        ("dim = 128", "dim = 8"),
-    ];
-    let text = small.iter().fold(text.to_owned(), |text, (from, to)| {
-        assert!(text.contains(from), "{from}");
-        text.replace(from, to)
-    });
-    fs::write(folder.join("finetune.toml"), text).unwrap();
-    let import = "import synth -o set.safetensors --subjects 3 --repetitions 1";
-    let import: Vec<&str> = import.split(' ').collect();
-    check(folder, &import, true, &["wrote set.safetensors"]);
-    let finetune = [
-        &["eval", "finetune", "--data", "set.safetensors"][..],
-        &["--split", SPLIT, "--config", "finetune.toml", "--out", "ft"],
-    ]
-    .concat();
-    check(folder, &finetune, true, &["wrote ft/result.json"]);
-}
 
 fn bundle<'a>(key: &'a str, version: &'a str, out: &'a str) -> Vec<&'a str> {
     vec![

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod oftta;
 pub mod rdumb;
 pub mod rotta;
+mod supports;
 pub mod t3a;
 pub mod tent;
 pub mod vector;

@@ -9,20 +9,18 @@
 
 use super::Recipe;
 use super::float::{FloatTail, Input, Moments, Statistics, rows};
-use super::vector::{add, dot, entropy, largest, softmax, unit};
+use super::supports::Supports;
+use super::vector::{softmax, unit};
 
 /// Weight of the batch's statistics in the first block, and its decay from block to block.
 const DECAY: f32 = 0.6;
-const SUPPORTS: usize = 20;
-const SHARPNESS: f32 = 10.0;
 
 /// The method's state.
 pub struct Oftta {
     tail: FloatTail,
     unused: Vec<Moments>,
     weights: Vec<f32>,
-    /// For each class, entropy and unit vector of its supports, surest first.
-    supports: Vec<Vec<(f32, Vec<f32>)>>,
+    supports: Supports,
 }
 
 impl Oftta {
@@ -44,7 +42,7 @@ impl Oftta {
         };
         let supports = (0..classes).map(|class| vec![(0.0, unit(&row(class)))]);
         Self {
-            supports: supports.collect(),
+            supports: Supports(supports.collect()),
             // Two BatchNorm layers in block 9, three in block 10.
             weights: (0..tail.moments().len())
                 .map(|layer| DECAY.powi(if layer < 2 { 1 } else { 2 }))
@@ -52,29 +50,6 @@ impl Oftta {
             unused: tail.moments().to_vec(),
             tail,
         }
-    }
-
-    fn take(&mut self, pooled: &[f32], probabilities: &[f32]) {
-        let supports = &mut self.supports[largest(probabilities)];
-        supports.push((entropy(probabilities), unit(pooled)));
-        supports.sort_by(|a, b| a.0.total_cmp(&b.0));
-        supports.truncate(SUPPORTS);
-    }
-
-    fn ask(&self, pooled: &[f32]) -> Vec<f32> {
-        let pooled = unit(pooled);
-        let logits: Vec<f32> = self
-            .supports
-            .iter()
-            .map(|supports| {
-                let mut sum = vec![0.0; pooled.len()];
-                supports
-                    .iter()
-                    .for_each(|(_, support)| add(&mut sum, support, 1.0));
-                SHARPNESS * dot(&pooled, &unit(&sum))
-            })
-            .collect();
-        softmax(&logits)
     }
 }
 
@@ -89,16 +64,20 @@ impl Recipe for Oftta {
         let (pooled, logits) = (rows(said.pooled), rows(said.logits));
         if learn {
             for (pooled, logits) in pooled.iter().zip(&logits) {
-                self.take(pooled, &softmax(logits));
+                self.supports.take(pooled, &softmax(logits));
             }
         }
-        pooled.iter().map(|pooled| self.ask(pooled)).collect()
+        pooled
+            .iter()
+            .map(|pooled| self.supports.ask(pooled))
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::float::tests::{input, tail};
+    use super::super::vector::largest;
     use super::*;
 
     #[test]
@@ -120,7 +99,7 @@ mod tests {
             .step_by(4)
             .copied()
             .collect();
-        assert_eq!(largest(&method.ask(&row)), 2);
+        assert_eq!(largest(&method.supports.ask(&row)), 2);
     }
 
     #[test]

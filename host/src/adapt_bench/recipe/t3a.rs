@@ -8,19 +8,14 @@
 //! confidence only, because its length would otherwise set it.
 
 use super::super::method::{Adapting, Said, Shown};
-use super::vector::{add, dot, entropy, largest, softmax, unit};
+use super::supports::Supports;
+use super::vector::{dot, softmax, unit};
 use tendon_engine::TailWeights;
-
-/// Supports of a class.
-const SUPPORTS: usize = 20;
-/// What makes cosines logits.
-const SHARPNESS: f32 = 10.0;
 
 /// The method's memory.
 #[derive(Debug, Clone)]
 pub struct T3a {
-    /// For each class, entropy and unit vector of its supports, surest first.
-    supports: Vec<Vec<(f32, Vec<f32>)>>,
+    supports: Supports,
 }
 
 impl T3a {
@@ -43,7 +38,7 @@ impl T3a {
 
     fn from_rows(rows: &[Vec<f32>], biases: &[f32]) -> Self {
         let mut own = Self {
-            supports: vec![Vec::new(); rows.len()],
+            supports: Supports(vec![Vec::new(); rows.len()]),
         };
         // The rows are asked about themselves: their answers have entropies, too.
         for row in rows {
@@ -52,40 +47,15 @@ impl T3a {
                 .zip(biases)
                 .map(|(other, bias)| dot(row, other) + bias)
                 .collect();
-            own.take(row, &softmax(&logits));
+            own.supports.take(row, &softmax(&logits));
         }
         // A row that another class claims is its own class's first support all the same.
         for (class, row) in rows.iter().enumerate() {
-            if own.supports[class].is_empty() {
-                own.supports[class].push((0.0, unit(row)));
+            if own.supports.0[class].is_empty() {
+                own.supports.0[class].push((0.0, unit(row)));
             }
         }
         own
-    }
-
-    /// Takes a window in under the class that it was given.
-    fn take(&mut self, pooled: &[f32], probabilities: &[f32]) {
-        let supports = &mut self.supports[largest(probabilities)];
-        supports.push((entropy(probabilities), unit(pooled)));
-        supports.sort_by(|a, b| a.0.total_cmp(&b.0));
-        supports.truncate(SUPPORTS);
-    }
-
-    /// Probabilities of a window.
-    fn ask(&self, pooled: &[f32]) -> Vec<f32> {
-        let pooled = unit(pooled);
-        let logits: Vec<f32> = self
-            .supports
-            .iter()
-            .map(|supports| {
-                let mut sum = vec![0.0; pooled.len()];
-                for (_, support) in supports {
-                    add(&mut sum, support, 1.0);
-                }
-                SHARPNESS * dot(&pooled, &unit(&sum))
-            })
-            .collect();
-        softmax(&logits)
     }
 }
 
@@ -93,18 +63,20 @@ impl Adapting for T3a {
     fn answer(&mut self, windows: &[Shown<'_>], learn: bool) -> Result<Vec<Said>, String> {
         if learn {
             for shown in windows {
-                self.take(&shown.window.pooled, &shown.window.base);
+                self.supports.take(&shown.window.pooled, &shown.window.base);
             }
         }
         let answers = windows.iter();
         Ok(answers
-            .map(|shown| Said::likeliest(&self.ask(&shown.window.pooled), true))
+            .map(|shown| Said::likeliest(&self.supports.ask(&shown.window.pooled), true))
             .collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::supports::MOST;
+    use super::super::vector::largest;
     use super::*;
 
     fn two_classes() -> T3a {
@@ -114,31 +86,31 @@ mod tests {
     #[test]
     fn before_anything_is_seen_the_nearest_row_answers() {
         let method = two_classes();
-        assert_eq!(largest(&method.ask(&[2.0, 1.0])), 0);
-        assert_eq!(largest(&method.ask(&[1.0, 2.0])), 1);
+        assert_eq!(largest(&method.supports.ask(&[2.0, 1.0])), 0);
+        assert_eq!(largest(&method.supports.ask(&[1.0, 2.0])), 1);
     }
 
     #[test]
     fn prototypes_follow_a_class_that_moved() {
         let mut method = two_classes();
         // The first class has turned towards the second.
-        assert_eq!(largest(&method.ask(&[1.0, 1.1])), 1);
-        for _ in 0..SUPPORTS {
-            method.take(&[1.0, 0.9], &[0.99, 0.01]);
+        assert_eq!(largest(&method.supports.ask(&[1.0, 1.1])), 1);
+        for _ in 0..MOST {
+            method.supports.take(&[1.0, 0.9], &[0.99, 0.01]);
         }
-        assert_eq!(largest(&method.ask(&[1.0, 1.1])), 0);
+        assert_eq!(largest(&method.supports.ask(&[1.0, 1.1])), 0);
     }
 
     #[test]
     fn only_the_surest_supports_are_kept() {
         let mut method = two_classes();
-        for _ in 0..SUPPORTS {
-            method.take(&[1.0, 0.9], &[0.6, 0.4]);
+        for _ in 0..MOST {
+            method.supports.take(&[1.0, 0.9], &[0.6, 0.4]);
         }
-        for _ in 0..SUPPORTS {
-            method.take(&[1.0, 0.0], &[0.99, 0.01]);
+        for _ in 0..MOST {
+            method.supports.take(&[1.0, 0.0], &[0.99, 0.01]);
         }
-        assert_eq!(method.supports[0].len(), SUPPORTS);
-        assert!(method.supports[0].iter().all(|(_, unit)| unit[1] == 0.0));
+        assert_eq!(method.supports.0[0].len(), MOST);
+        assert!(method.supports.0[0].iter().all(|(_, unit)| unit[1] == 0.0));
     }
 }
