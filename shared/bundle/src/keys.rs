@@ -49,6 +49,15 @@ impl SecretKey {
         Ok(Self::from_bytes(&bytes))
     }
 
+    /// Returns this key's signature over the canonical form of repository metadata.
+    ///
+    /// The bytes are signed as they are, as TUF wants it. Canonical metadata begins with `{`, so such a signature is never one
+    /// over a manifest.
+    #[must_use]
+    pub fn sign_metadata(&self, canonical: &[u8]) -> [u8; 64] {
+        self.0.sign(canonical).to_bytes()
+    }
+
     pub(crate) fn sign(&self, manifest: &[u8]) -> [u8; 64] {
         self.0.sign(&message(manifest)).to_bytes()
     }
@@ -84,6 +93,14 @@ impl PublicKey {
     #[must_use]
     pub fn to_text(&self) -> String {
         format!("{PUBLIC} {self}\n")
+    }
+
+    /// Whether `signature` is this key's over the canonical form of repository metadata.
+    #[must_use]
+    pub fn verifies_metadata(&self, canonical: &[u8], signature: &[u8; 64]) -> bool {
+        self.0
+            .verify_strict(canonical, &Signature::from_bytes(signature))
+            .is_ok()
     }
 
     /// Whether `signature` is this key's over a manifest.

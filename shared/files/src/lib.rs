@@ -2,6 +2,10 @@
 //!
 //! A kill or a power cut at any moment leaves the old file or the new one. What a killed writer leaves behind is removed by the
 //! next one in the same folder; a draft that is being written is locked and stays.
+//!
+//! [`twofold`] is for small records that must not even go back to an older state.
+
+pub mod twofold;
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
