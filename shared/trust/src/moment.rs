@@ -74,8 +74,8 @@ impl Moment {
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut days, seconds) = (self.0 / DAY, self.0 % DAY);
-        // 400 years have 146,097 days; no year is longer than their mean by more than one.
-        let mut year = 1970 + days * 400 / 146_097;
+        // 400 years have 146,097 days, which finds the year to within one.
+        let mut year = 1971 + days * 400 / 146_097;
         while days_before_year(year) - days_before_year(1970) > days {
             year -= 1;
         }
@@ -126,6 +126,7 @@ mod tests {
             ("2000-02-29T23:59:59Z", 951_868_799),
             ("2026-11-22T20:15:30Z", 1_795_378_530),
             ("2100-03-01T00:00:00Z", 4_107_542_400),
+            ("3568-01-01T00:00:00Z", 50_427_964_800),
             ("9999-12-31T23:59:59Z", END - 1),
         ] {
             assert_eq!(Moment::parse(text), Some(Moment(seconds)), "{text}");
