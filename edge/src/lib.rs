@@ -8,6 +8,8 @@ pub mod agent;
 pub mod transport;
 // Receives bundles in chunks and checks them.
 pub mod install;
+// What a repository offers, verified and handed to the installer.
+pub mod update;
 // Two slots on disk and the record of both.
 pub mod slots;
 // Pose events from a pose estimator.

@@ -24,6 +24,8 @@ pub mod method;
 pub mod pretrain;
 // Recordings as the live stream that a device would see.
 pub mod replay;
+// Which bundles devices are offered, signed.
+pub mod repo;
 // HTML pages with inline SVG plots.
 pub mod report;
 // Links to devices, and the client that ships bundles over them.

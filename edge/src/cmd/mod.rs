@@ -6,6 +6,7 @@ mod replay;
 mod run;
 mod state;
 mod status;
+mod update;
 
 /// Recognises actions in the home, from skeletons alone, and adapts to it.
 #[derive(clap::Parser)]
@@ -22,6 +23,7 @@ enum Command {
     Run(Box<run::Args>),
     State(state::Args),
     Status(status::Args),
+    Update(update::Args),
 }
 
 impl TendonEdge {
@@ -33,6 +35,7 @@ impl TendonEdge {
             Command::Run(args) => run::run(*args),
             Command::State(args) => state::run(args),
             Command::Status(args) => status::run(args),
+            Command::Update(args) => update::run(args),
         }
     }
 }

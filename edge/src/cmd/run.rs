@@ -74,7 +74,7 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-fn topology(name: &str) -> Result<TopologyId, String> {
+pub(super) fn topology(name: &str) -> Result<TopologyId, String> {
     TopologyId::from_name(name).ok_or_else(|| {
         let known: Vec<_> = TopologyId::ALL
             .iter()

@@ -19,6 +19,7 @@ mod monitor;
 mod output;
 mod pretrain;
 mod replay;
+mod repo;
 mod topologies;
 
 /// Teaches cameras in homes to recognise what people do, from skeletons alone.
@@ -50,6 +51,7 @@ enum Command {
     Monitor(monitor::Args),
     Pretrain(pretrain::Args),
     Replay(replay::Args),
+    Repo(repo::Args),
     Topologies(topologies::Args),
 }
 
@@ -75,6 +77,7 @@ impl Tendon {
             Command::Monitor(args) => monitor::run(args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Replay(args) => replay::run(args),
+            Command::Repo(args) => repo::run(args),
             Command::Topologies(args) => topologies::run(args),
         }
     }
