@@ -231,20 +231,18 @@ impl Pipeline for Live {
 
     fn label(&mut self, label: &Label) -> Result<Labelled, WireError> {
         let runner = self.runner.as_mut().ok_or(WireError::NoModel)?;
-        Ok(
-            match runner.adapter_mut().label(label.window, &label.class) {
-                Ok(named) => Labelled::Taken {
-                    window: named.window,
-                    class: u8::try_from(named.label).unwrap_or(u8::MAX),
-                    named: u32::try_from(named.trusted).unwrap_or(u32::MAX),
-                },
-                Err(LabelError::Window { known, .. }) => Labelled::UnknownWindow { known },
-                Err(LabelError::Class { known, .. }) => Labelled::UnknownClass {
-                    known: listed(&known),
-                },
-                Err(LabelError::Off) => Labelled::Off,
+        Ok(match runner.label(label.window, &label.class) {
+            Ok(named) => Labelled::Taken {
+                window: named.window,
+                class: u8::try_from(named.label).unwrap_or(u8::MAX),
+                named: u32::try_from(named.trusted).unwrap_or(u32::MAX),
             },
-        )
+            Err(LabelError::Window { known, .. }) => Labelled::UnknownWindow { known },
+            Err(LabelError::Class { known, .. }) => Labelled::UnknownClass {
+                known: listed(&known),
+            },
+            Err(LabelError::Off) => Labelled::Off,
+        })
     }
 
     fn count(&self, counters: &mut Counters) {

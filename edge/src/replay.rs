@@ -185,7 +185,7 @@ pub fn measure(
                     label.and_then(|label| Some((left.get_mut(label)?, classes.get(label)?)));
                 if let (Some((left @ 1.., name)), Some(window)) = (asked, recognised.window)
                     // A window that stood still cannot be named: the next one of its class is.
-                    && runner.adapter_mut().label(window, name).is_ok()
+                    && runner.label(window, name).is_ok()
                 {
                     *left -= 1;
                 }

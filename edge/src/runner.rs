@@ -7,8 +7,9 @@ use crate::infer::{InferConfig, Smoother};
 use crate::window::{Cut, Tracks, WindowConfig};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tendon_adapt::adapter::{Adapter, Places, Work};
+use tendon_adapt::adapter::{Adapter, Named, Places, Work};
 use tendon_adapt::align::Corrected;
+use tendon_adapt::candidates::LabelError;
 use tendon_adapt::novelty::Familiarity;
 use tendon_adapt::softmax::top;
 use tendon_adapt::state::StateError;
@@ -118,6 +119,14 @@ impl Runner {
     /// Adaptation, to change it.
     pub fn adapter_mut(&mut self) -> &mut Adapter {
         self.home.adapter_mut()
+    }
+
+    /// A person names a window; see [`Home::label`].
+    ///
+    /// # Errors
+    /// [`LabelError`] naming the windows or classes that are known; nothing is changed.
+    pub fn label(&mut self, window: u64, class: &str) -> Result<Named, LabelError> {
+        self.home.label(window, class)
     }
 
     /// The tracks.

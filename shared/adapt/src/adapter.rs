@@ -9,6 +9,7 @@ use super::gate::{Gate, Refusal};
 use super::guard::Guard;
 use super::history::{History, Snapshot};
 use super::journal::{Journal, Lecture, Record, Sifted};
+use super::keys::Keys;
 use super::memory::{Entry, Memory};
 use super::model::{Model, Prediction};
 use super::optimiser::Optimiser;
@@ -136,6 +137,7 @@ pub struct Adapter {
     gate: Gate,
     guard: Guard,
     memory: Memory,
+    keys: Keys,
     recent: Recent,
     candidates: Candidates,
     history: History,
@@ -191,6 +193,7 @@ impl Adapter {
             gate: Gate::new(config.gate.clone(), classes),
             guard: Guard::default(),
             memory: Memory::new(config.memory),
+            keys: Keys::default(),
             recent: Recent::new(config.guard.recent),
             candidates: Candidates::default(),
             history: History::new(config.keep_updates),
@@ -258,6 +261,12 @@ impl Adapter {
     #[must_use]
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Windows that persons named, as they answer for others.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Counters.
@@ -380,11 +389,9 @@ impl Adapter {
         let Some(named) = self.predict(&observed.weak) else {
             return;
         };
-        let strong_class = base.get(1).map(|said| said.class);
         let accepted = self
             .gate
-            .check(named.class, named.confidence, observed.quality)
-            .and_then(|()| self.gate.check_views(named.class, strong_class));
+            .check(named.class, named.confidence, observed.quality);
         self.gate.learn(named.class, named.confidence);
         self.recent.push(window, [&observed.weak, &strong], base);
         self.count(accepted);

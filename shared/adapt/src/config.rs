@@ -2,6 +2,7 @@
 
 use crate::align::AlignConfig;
 use crate::habit::HabitConfig;
+use crate::keys::{KeysConfig, MOST_KEYS};
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::Recipe;
 
@@ -31,6 +32,8 @@ pub struct AdaptConfig {
     pub align: AlignConfig,
     /// How far answers lean on those before.
     pub habit: HabitConfig,
+    /// How windows that persons named answer for windows like them.
+    pub keys: KeysConfig,
     /// Which windows may teach.
     pub gate: GateConfig,
     /// How the student learns.
@@ -61,6 +64,7 @@ impl Default for AdaptConfig {
             idle_steps: 0,
             align: AlignConfig::default(),
             habit: HabitConfig::default(),
+            keys: KeysConfig::default(),
             gate: GateConfig::default(),
             student: StudentConfig::default(),
             teacher: TeacherConfig::default(),
@@ -82,8 +86,6 @@ pub struct GateConfig {
     pub per_class: bool,
     /// No class needs less than this, 0..=1.
     pub floor: f32,
-    /// Whether the strong view must get the same class from the shipped tail.
-    pub views_agree: bool,
     /// Share of present joints that a window needs, 0..=1.
     pub min_quality: f32,
     /// A window in which the picture stands still for longer does not teach, milliseconds.
@@ -101,7 +103,6 @@ impl Default for GateConfig {
             threshold: 0.8,
             per_class: true,
             floor: 0.6,
-            views_agree: false,
             min_quality: 0.7,
             max_frozen_ms: 1_000.0,
             max_leap: 0.5,
@@ -140,8 +141,6 @@ pub struct StudentConfig {
     pub replay_weight: f32,
     /// Weight of the divergence between the mean prediction and the source prior.
     pub balance_weight: f32,
-    /// Weight of the contrast between the student's strong views and the teacher's weak ones.
-    pub contrast_weight: f32,
     /// No step is made when the student already gives at least this share of the teacher's labels, 0..=1; above 1 never skips.
     pub skip_agreement: f32,
     /// Share of weights set back to the shipped ones after each step, 0..=1.
@@ -162,7 +161,6 @@ impl Default for StudentConfig {
             trusted_weight: 1.0,
             replay_weight: 1.0,
             balance_weight: 0.1,
-            contrast_weight: 0.0,
             skip_agreement: 0.98,
             restore: 0.01,
         }
@@ -385,6 +383,27 @@ impl AdaptConfig {
             0.0,
             0.99,
             "must be between 0 and 0.99",
+        )?;
+        check(
+            "keys.capacity",
+            self.keys.capacity as f32,
+            1.0,
+            MOST_KEYS as f32,
+            "must be between 1 and 1,024 windows",
+        )?;
+        check(
+            "keys.sharpness",
+            self.keys.sharpness,
+            0.0,
+            100.0,
+            "must be between 0 and 100",
+        )?;
+        check(
+            "keys.weight",
+            self.keys.weight,
+            0.0,
+            16.0,
+            "must be between 0 and 16",
         )?;
         check("gate.novelty", self.gate.novelty, 0.0, 1.0, unit)?;
         check("teacher.decay", self.teacher.decay, 0.0, 1.0, unit)?;

@@ -86,18 +86,6 @@ impl Gate {
         }
     }
 
-    /// Whether a pseudo-label may teach although the strong view may have got another class.
-    ///
-    /// # Errors
-    /// [`Refusal::Unsure`] when views must agree and do not.
-    pub fn check_views(&self, class: u16, strong: Option<u16>) -> Result<(), Refusal> {
-        if self.config.views_agree && strong != Some(class) {
-            Err(Refusal::Unsure)
-        } else {
-            Ok(())
-        }
-    }
-
     /// Counts a window of `class` that was confident by the strictest threshold.
     pub fn learn(&mut self, class: u16, confidence: f32) {
         self.counts.iter_mut().for_each(|count| *count *= FADE);
@@ -119,7 +107,6 @@ mod tests {
                 threshold: 0.8,
                 per_class: true,
                 floor: 0.3,
-                views_agree: false,
                 min_quality: 0.5,
                 ..GateConfig::default()
             },
@@ -151,16 +138,6 @@ mod tests {
     #[test]
     fn a_window_with_few_joints_never_teaches() {
         assert_eq!(gate().check(0, 1.0, 0.4), Err(Refusal::Quality));
-    }
-
-    #[test]
-    fn windows_whose_views_disagree_can_be_kept_from_teaching() {
-        let mut config = gate().config;
-        assert_eq!(gate().check_views(1, Some(0)), Ok(()));
-        config.views_agree = true;
-        let strict = Gate::new(config, 2);
-        assert_eq!(strict.check_views(1, Some(1)), Ok(()));
-        assert_eq!(strict.check_views(1, Some(0)), Err(Refusal::Unsure));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! Single-threaded and without clock, so that a stream gives the same answers on a device and in a measurement.
 
-use crate::adapter::{Adapter, Base, Observed, Places, Work};
+use crate::adapter::{Adapter, Base, Named, Observed, Places, Work};
 use crate::align::{Aligner, Corrected, Proof, Reference};
+use crate::candidates::LabelError;
 use crate::config::{AdaptConfig, ConfigError, GateConfig};
 use crate::features::Features;
 use crate::gate::Refusal;
 use crate::habit::Habit;
+use crate::keys::KeysConfig;
 use crate::model::{Model, Prediction};
 use crate::novelty::{Familiarity, Novelty};
 use crate::prepare::{Clip, PrepareError, Prepared, Preparer};
@@ -90,6 +92,7 @@ pub struct Home {
     prototypes: Prototypes,
     novelty: Novelty,
     gate: GateConfig,
+    keys: KeysConfig,
     habit: Habit,
     strong: Recipe,
     seed: u64,
@@ -165,6 +168,7 @@ impl Home {
             prototypes,
             novelty,
             gate: config.gate.clone(),
+            keys: config.keys.clone(),
             habit: Habit::new(config.habit.clone()),
             strong: config.strong.clone(),
             seed,
@@ -188,6 +192,21 @@ impl Home {
     /// Adaptation, to change it.
     pub fn adapter_mut(&mut self) -> &mut Adapter {
         &mut self.adapter
+    }
+
+    /// A person says that `window` shows the class of name `class`: it teaches with that label, and answers for windows like it. Stored
+    /// at once.
+    ///
+    /// # Errors
+    /// [`LabelError`] naming the windows or classes that are known; nothing is changed.
+    pub fn label(&mut self, window: u64, class: &str) -> Result<Named, LabelError> {
+        let (bundle, recogniser) = (&self.bundle, &mut self.recogniser);
+        let prototypes = &self.prototypes;
+        self.adapter.label(window, class, |features| {
+            let encoder = bundle.encoder().ok()?;
+            let (_, pooled) = recogniser.classify(&encoder, features).ok()?;
+            Some(prototypes.direction(&pooled)).filter(|direction| !direction.is_empty())
+        })
     }
 
     /// Recognises a clip and keeps it for [`Self::idle`]; `watch` also asks what need not be known to answer.
@@ -222,6 +241,11 @@ impl Home {
         };
         if !probabilities.iter().all(|value| value.is_finite()) {
             return Err(WindowError::NotFinite);
+        }
+        let named = self.adapter.keys();
+        if !named.as_slice().is_empty() {
+            let direction = self.prototypes.direction(&window.pooled);
+            named.recall(&self.keys, &direction, &mut probabilities);
         }
         self.habit.lean(clip.track, &mut probabilities);
         let seen = self.adapter.observe(Observed {
@@ -379,17 +403,20 @@ mod tests {
     use tendon_bundle::{Bundle, Floor, TrustedKeys};
     use tendon_shared::topology::TopologyId;
 
-    /// A home before a tilted camera; `margin` decides whether alignment can be proven.
-    fn home(margin: f32) -> Home {
+    fn bundle() -> Arc<VerifiedBundle> {
         let shape = Shape::small(20, 16, 5);
         let mut contents = random_contents(TopologyId::Kinect20, &shape, 1, 1);
         contents.source_reference = reference().to_values();
         let file = contents.pack(&secret_key(1)).unwrap();
         let trusted = TrustedKeys::new([secret_key(1).public()]);
-        let bundle = Bundle::verify(file, &trusted, Floor::default()).unwrap();
+        Arc::new(Bundle::verify(file, &trusted, Floor::default()).unwrap())
+    }
+
+    /// A home before a tilted camera; `margin` decides whether alignment can be proven.
+    fn home(margin: f32) -> Home {
         let mut config = AdaptConfig::default();
         config.align.proof.margin = margin;
-        let home = Home::start(Arc::new(bundle), &config, Places::default(), 1);
+        let home = Home::start(bundle(), &config, Places::default(), 1);
         home.unwrap().0
     }
 
@@ -430,5 +457,45 @@ mod tests {
         let watched = corrected(&mut home(-3.0), true);
         assert!(watched.iter().skip(50).all(|corrected| *corrected));
         assert_eq!(corrected(&mut home(-3.0), false), watched);
+    }
+
+    /// What a home says to one and the same clip, and the window's number.
+    fn said(home: &mut Home) -> (u16, u64) {
+        let poses = clip(40, 3.0);
+        let clip = Clip {
+            track: 1,
+            start_ms: 0,
+            end_ms: 1_300,
+            quality: 1.0,
+            poses: &poses,
+        };
+        let answer = home.answer(&clip, false).unwrap();
+        while home.idle() == Work::More {}
+        (top(&answer.probabilities).0, answer.window.unwrap())
+    }
+
+    #[test]
+    fn a_window_that_a_person_named_is_recognised_from_then_on_also_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = || {
+            let places = Places {
+                state: Some(dir.path().join("adapt.state")),
+                journal: None,
+            };
+            let mut config = AdaptConfig::default();
+            // Answers lean on nothing else.
+            config.habit.enabled = false;
+            Home::start(bundle(), &config, places, 1).unwrap().0
+        };
+        let mut home = start();
+        let (shipped, window) = said(&mut home);
+        let other = (shipped + 1) % home.bundle().manifest().classes.len() as u16;
+        let name = home.bundle().manifest().classes[usize::from(other)].to_string();
+        assert_eq!(home.label(window, &name).unwrap().label, other);
+        assert_eq!(said(&mut home).0, other);
+        let mut again = start();
+        assert_eq!(said(&mut again).0, other);
+        assert!(again.adapter_mut().undo());
+        assert_eq!(said(&mut again).0, shipped);
     }
 }

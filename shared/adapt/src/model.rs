@@ -135,12 +135,11 @@ impl Model {
         flat::with_weights(self.base.clone(), weights, &self.learning)
     }
 
-    /// Embeddings, `[window, dim]`, and logits, `[window, class]`, of windows by a tail made by [`Self::student`]; `None` when windows and
-    /// encoder do not fit.
+    /// Logits, `[window, class]`, of windows by a tail made by [`Self::student`]; `None` when windows and encoder do not fit.
     #[must_use]
-    pub fn learn(&self, tail: &Tail, windows: &[&Features]) -> Option<(Tensor<2>, Tensor<2>)> {
+    pub fn learn(&self, tail: &Tail, windows: &[&Features]) -> Option<Tensor<2>> {
         let features = self.features(tail, windows, &self.learning)?;
-        Some((features.clone(), tail.classify(features)))
+        Some(tail.classify(features))
     }
 
     /// What `tail`, made by [`Self::tail`], says about windows; nothing when windows and encoder do not fit.

@@ -120,8 +120,9 @@ impl Prototypes {
         others.nearest(features)
     }
 
-    /// Standardised, of length one.
-    fn direction(&self, features: &[f32]) -> Vec<f32> {
+    /// Pooled features, standardised, of length one.
+    #[must_use]
+    pub fn direction(&self, features: &[f32]) -> Vec<f32> {
         let mut direction: Vec<f32> = features
             .iter()
             .zip(self.mean.iter().zip(&self.spread))

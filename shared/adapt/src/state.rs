@@ -1,6 +1,6 @@
 //! What adaptation must not lose in a power cut: one file, replaced as a whole.
 //!
-//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`, and `undo.teacher`,
+//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`, `keys`, and `undo.teacher`,
 //! `undo.student` with the tails before the last updates one after another) with the other facts as JSON in its metadata. The
 //! file names the digest of the bundle it belongs to and is refused by any other. It says its own shapes, so that it can be checked
 //! without the bundle.
@@ -9,6 +9,7 @@
 use super::features::{FeatureShape, Features};
 use super::guard::Guard;
 use super::history::{Snapshot, SnapshotFacts};
+use super::keys::{Key, MOST_KEYS};
 use super::memory::Entry;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct State {
     pub student: Vec<f32>,
     /// The memory's windows.
     pub memory: Vec<Entry>,
+    /// Windows that persons named, oldest first.
+    pub keys: Vec<Key>,
     /// The tails before the last updates, oldest first.
     pub history: Vec<Snapshot>,
     /// The classes' names, for people.
@@ -86,6 +89,8 @@ struct Header {
     facts: Facts,
     memory: Vec<Kept>,
     #[serde(default)]
+    keys: Vec<KeptKey>,
+    #[serde(default)]
     history: Vec<SnapshotFacts>,
     #[serde(default)]
     classes: Vec<String>,
@@ -105,6 +110,12 @@ struct Kept {
     confidence: f32,
     quality: f32,
     bodies: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptKey {
+    window: u64,
+    label: u16,
 }
 
 impl State {
@@ -127,6 +138,14 @@ impl State {
             base: self.base.clone(),
             facts: self.facts.clone(),
             memory: self.memory.iter().map(kept).collect(),
+            keys: self
+                .keys
+                .iter()
+                .map(|key| KeptKey {
+                    window: key.window,
+                    label: key.label,
+                })
+                .collect(),
             history: self.history.iter().map(|kept| kept.facts).collect(),
             classes: self.classes.clone(),
             shape: Some([shape.joints, shape.frames, shape.channels]),
@@ -141,6 +160,8 @@ impl State {
         let undo_student = joined(|kept| &kept.student);
         let weak = i8_bytes(self.memory.iter().map(|entry| &entry.weak));
         let strong = i8_bytes(self.memory.iter().map(|entry| &entry.strong));
+        let keys = self.keys.iter();
+        let keys: Vec<u8> = keys.flat_map(|key| f32_bytes(&key.direction)).collect();
         let view = |kind, bytes, unit| {
             let bytes: &Vec<u8> = bytes;
             TensorView::new(kind, vec![bytes.len() / unit], bytes)
@@ -151,6 +172,7 @@ impl State {
             ("student", view(Dtype::F32, &student, 4)?),
             ("memory.weak", view(Dtype::I8, &weak, 1)?),
             ("memory.strong", view(Dtype::I8, &strong, 1)?),
+            ("keys", view(Dtype::F32, &keys, 4)?),
             ("undo.teacher", view(Dtype::F32, &undo_teacher, 4)?),
             ("undo.student", view(Dtype::F32, &undo_student, 4)?),
         ];
@@ -222,6 +244,7 @@ impl State {
         self.teacher.clear();
         self.student.clear();
         self.memory.clear();
+        self.keys.clear();
         self.history.clear();
     }
 
@@ -306,6 +329,7 @@ impl State {
                 }
             })
             .collect();
+        let keys = keys(&header.keys, &optional(&tensors, "keys")?).ok_or(damaged("keys"))?;
         let views = |name: &'static str| {
             let tensor = tensors.tensor(name).map_err(|_| damaged(name))?;
             split(tensor.data(), &header.memory, shape).ok_or(damaged(name))
@@ -335,6 +359,7 @@ impl State {
             teacher,
             student,
             memory,
+            keys,
             history,
             classes: header.classes,
         };
@@ -413,6 +438,21 @@ fn optional(tensors: &SafeTensors<'_>, name: &'static str) -> Result<Vec<f32>, S
     }
 }
 
+/// The stored keys with their directions, which are all equally long; nothing when lengths do not add up.
+fn keys(kept: &[KeptKey], values: &[f32]) -> Option<Vec<Key>> {
+    let dim = values.len() / kept.len().max(1);
+    if kept.len() > MOST_KEYS || dim * kept.len() != values.len() {
+        return None;
+    }
+    let directions = values.chunks_exact(dim.max(1));
+    let keys = kept.iter().zip(directions).map(|(key, direction)| Key {
+        window: key.window,
+        label: key.label,
+        direction: direction.to_vec(),
+    });
+    Some(keys.collect())
+}
+
 fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values
         .iter()
@@ -474,6 +514,11 @@ mod tests {
             teacher: vec![1.0, -2.0],
             student: vec![0.5, 0.25],
             memory,
+            keys: vec![Key {
+                window: 1,
+                label: 0,
+                direction: vec![0.6, 0.8, 0.0],
+            }],
             history: vec![
                 Snapshot::default(),
                 Snapshot {

@@ -1,9 +1,8 @@
-//! The student's gradient: gated pseudo-labels on the strong view, source replay, class balance, contrast of classes.
+//! The student's gradient: gated pseudo-labels on the strong view, source replay, class balance.
 //!
 //! # Source
 //! FixMatch's loss with fixed targets, Mean Teacher's pair, replay against drift, and `KL(mean prediction || prior)` against
-//! classes that swallow the others. The contrast is supervised contrastive learning (Khosla et al., NeurIPS 2020) of the student's strong
-//! views against the teacher's weak ones, with pseudo-labels for labels. There is neither dropout nor BatchNorm: the tail corrects a folded encoder.
+//! classes that swallow the others. There is neither dropout nor BatchNorm: the tail corrects a folded encoder.
 
 use super::features::Features;
 use super::flat;
@@ -28,10 +27,6 @@ pub struct Lesson<'b> {
     pub replay_weight: f32,
     /// Weight of the class balance.
     pub balance_weight: f32,
-    /// What the teacher's features of the whole batch's weak views are, with their labels: keys of the contrast.
-    pub keys: &'b [(Vec<f32>, u16)],
-    /// Weight of the contrast.
-    pub contrast_weight: f32,
     /// Sum of the teacher's predictions for the batch's windows outside this part, one a class.
     pub others: &'b [f32],
     /// The prior over classes; sums to 1.
@@ -53,7 +48,7 @@ pub fn gradient(
         .chain(lesson.replay)
         .map(|(features, _)| features)
         .collect();
-    let Some((features, logits)) = model.learn(&tail, &windows) else {
+    let Some(logits) = model.learn(&tail, &windows) else {
         return (0.0, vec![0.0; weights.len()]);
     };
     let [count, classes] = logits.dims();
@@ -100,50 +95,10 @@ pub fn gradient(
         // Each part sees the whole batch's divergence with only its own windows free: parts add up to one batch's gradient.
         loss = loss + divergence.mul_scalar(lesson.balance_weight);
     }
-    if lesson.contrast_weight > 0.0 && pseudo > 0 {
-        let [_, dim] = features.dims();
-        let queries = features.slice([0..pseudo, 0..dim]);
-        let weight = lesson.contrast_weight * pseudo_weight;
-        loss = loss + contrast(queries, lesson, device).mul_scalar(weight);
-    }
     let value = flat::values(loss.clone())
         .first()
         .copied()
         .unwrap_or(f32::NAN);
     let gradients = loss.backward();
     (value, flat::gradients(&tail, &gradients))
-}
-
-/// Of cosines between features (Khosla et al.: 0.1).
-const TEMPERATURE: f32 = 0.1;
-
-/// For every query, `[window, dim]`, the mean over the keys of its class of minus the logarithm of the key's share among all keys; summed
-/// over the part's windows.
-fn contrast(queries: Tensor<2>, lesson: &Lesson<'_>, device: &Device) -> Tensor<1> {
-    let [count, dim] = queries.dims();
-    let total = lesson.keys.len();
-    let mut keys = Vec::with_capacity(total * dim);
-    for (key, _) in lesson.keys {
-        let norm = key.iter().map(|value| value * value).sum::<f32>().sqrt();
-        keys.extend(key.iter().map(|value| value / norm.max(1e-6)));
-    }
-    let mut targets = vec![0.0_f32; count * total];
-    for ((_, label), row) in lesson.pseudo.iter().zip(targets.chunks_exact_mut(total)) {
-        let alike = lesson.keys.iter().filter(|(_, other)| other == label);
-        let share = 1.0 / alike.count().max(1) as f32;
-        for ((_, other), target) in lesson.keys.iter().zip(row) {
-            *target = if other == label { share } else { 0.0 };
-        }
-    }
-    let keys = Tensor::<2>::from_data(TensorData::new(keys, [total, dim]), device);
-    let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, total]), device);
-    let norms = queries
-        .clone()
-        .powi_scalar(2)
-        .sum_dim(1)
-        .sqrt()
-        .clamp_min(1e-6);
-    let cosines = (queries / norms).matmul(keys.transpose());
-    let shares = log_softmax(cosines.div_scalar(TEMPERATURE), 1);
-    (shares * targets).sum().neg()
 }

@@ -26,8 +26,6 @@ pub struct Pick {
     pub label: u16,
     /// The teacher's calibrated confidence now.
     pub confidence: f32,
-    /// The teacher's features of the weak view.
-    pub features: Vec<f32>,
     /// The class that the student gives the strong view; only asked in an update's first step.
     pub student: Option<u16>,
     /// The teacher's calibrated probabilities now.
@@ -89,7 +87,6 @@ pub struct Step {
     picks: Vec<Pick>,
     pseudo: Vec<(Features, u16)>,
     weights: Vec<f32>,
-    keys: Vec<(Vec<f32>, u16)>,
     replay: Vec<(Features, u16)>,
     learnt: usize,
     replayed: usize,
@@ -128,7 +125,6 @@ impl Step {
             picks: Vec::new(),
             pseudo: Vec::new(),
             weights: Vec::new(),
-            keys: Vec::new(),
             replay,
             learnt: 0,
             replayed: 0,
@@ -179,12 +175,6 @@ impl Step {
                 .iter()
                 .map(|pick| (pick.entry.strong.clone(), pick.label))
                 .collect();
-            if lectern.config.student.contrast_weight > 0.0 {
-                let picks = self.picks.iter();
-                self.keys = picks
-                    .map(|pick| (pick.features.clone(), pick.label))
-                    .collect();
-            }
             let trusted = lectern.config.student.trusted_weight;
             self.weights = self
                 .picks
@@ -245,7 +235,6 @@ impl Step {
                     confidence: named.confidence,
                     student,
                     probabilities: named.probabilities,
-                    features: named.features,
                 });
             }
         }
@@ -277,8 +266,6 @@ impl Step {
             total_replay: self.replay.len(),
             replay_weight: config.replay_weight,
             balance_weight: config.balance_weight,
-            keys: &self.keys,
-            contrast_weight: config.contrast_weight,
             others: &others,
             prior: lectern.prior,
         };

@@ -2,18 +2,26 @@
 
 use super::{Adapter, Named};
 use crate::candidates::LabelError;
+use crate::features::Features;
 use crate::gate::Gate;
 use crate::history::{Snapshot, SnapshotFacts, UndoError};
 use crate::journal::Note;
+use crate::keys::{Key, Keys};
 use crate::memory::{Entry, Memory};
 use crate::state::{Facts, State, StateError};
 
 impl Adapter {
-    /// A person says that `window` shows the class of name `class`: it teaches with that label from now on. Stored at once.
+    /// A person says that `window` shows the class of name `class`: it teaches with that label from now on, and with the `direction`
+    /// of its features it answers for windows like it. Stored at once.
     ///
     /// # Errors
     /// [`LabelError`] naming the windows or classes that are known; nothing is changed.
-    pub fn label(&mut self, window: u64, class: &str) -> Result<Named, LabelError> {
+    pub fn label(
+        &mut self,
+        window: u64,
+        class: &str,
+        direction: impl FnOnce(&Features) -> Option<Vec<f32>>,
+    ) -> Result<Named, LabelError> {
         if !self.enabled {
             return Err(LabelError::Off);
         }
@@ -53,6 +61,14 @@ impl Adapter {
                 ..held.clone()
             }
         };
+        if let Some(direction) = direction(&entry.weak) {
+            let key = Key {
+                window,
+                label,
+                direction,
+            };
+            self.keys.insert(key, self.config.keys.capacity);
+        }
         self.memory.insert(entry);
         self.fresh += 1;
         self.counts.labelled += 1;
@@ -72,8 +88,10 @@ impl Adapter {
 
     /// Forgets everything learnt: the shipped tail serves. Returns whether there was anything.
     pub fn undo(&mut self) -> bool {
-        let learnt = self.pupils.updates > 0 || !self.memory.entries().is_empty();
+        let named = !self.keys.as_slice().is_empty();
+        let learnt = self.pupils.updates > 0 || !self.memory.entries().is_empty() || named;
         self.discard();
+        self.keys = Keys::default();
         self.memory = Memory::new(self.config.memory);
         self.gate = Gate::new(self.config.gate.clone(), self.base.classes.len());
         if learnt {
@@ -133,6 +151,7 @@ impl Adapter {
                 Vec::new()
             },
             memory: self.memory.entries().to_vec(),
+            keys: self.keys.as_slice().to_vec(),
             history: self.history.iter().cloned().collect(),
             classes: self.base.classes.clone(),
         };
@@ -162,6 +181,10 @@ impl Adapter {
             .filter(|entry| usize::from(entry.label) < classes)
         {
             self.memory.insert(entry);
+        }
+        let named = |key: &Key| usize::from(key.label) < classes;
+        for key in state.keys.into_iter().filter(named) {
+            self.keys.insert(key, self.config.keys.capacity);
         }
         for snapshot in state.history {
             self.history.push(snapshot);
