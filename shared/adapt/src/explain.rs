@@ -29,6 +29,9 @@ pub fn note(note: &Note) -> String {
         Note::Undo { to: 0 } => "a person went back to the shipped tail".to_owned(),
         Note::Undo { to } => format!("a person went back to the tail after update {to}"),
         Note::Reset => "everything learnt was forgotten".to_owned(),
+        Note::Renewed { hours } => format!(
+            "the tail began anew from the shipped one, as every {hours} hours (`reset_hours`); the windows in memory stayed"
+        ),
         Note::Import { update } => {
             format!("a stored state was put in place, with update {update} the last one in it")
         }

@@ -53,7 +53,7 @@ pub struct Sifted {
     pub unknown: u64,
 }
 
-/// What a person did to the adaptation.
+/// What happened to the adaptation besides updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Note {
@@ -73,6 +73,11 @@ pub enum Note {
     },
     /// Forgot everything.
     Reset,
+    /// The tail began anew from the shipped one, because the configuration says so; the memory stayed.
+    Renewed {
+        /// After so many hours of the stream.
+        hours: u64,
+    },
     /// Put a stored state in place.
     Import {
         /// The last update in it.

@@ -58,6 +58,9 @@ pub struct Facts {
     pub total_updates: u64,
     /// Windows observed in all: numbers the next one.
     pub windows: u64,
+    /// When the tail began from the shipped one, milliseconds of the stream.
+    #[serde(default)]
+    pub began_ms: Option<u64>,
     /// The gate's counts.
     pub gate: Vec<f32>,
     /// The guard's memory.

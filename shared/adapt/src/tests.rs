@@ -162,15 +162,23 @@ fn a_clock_that_jumps_does_not_stop_learning() {
 }
 
 #[test]
-fn a_nightly_reset_begins_from_the_shipped_tail() {
+fn a_nightly_reset_begins_from_the_shipped_tail_and_is_written_down_whatever_restarts_between() {
     let mut config = eager();
     config.reset_hours = 8;
-    let mut adapter = adapter(config, Places::default());
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: Some(dir.path().join("journal")),
+    };
+    let mut first = adapter(config.clone(), places.clone());
     let hour = |number: u64| number * 3_600_000 / 16;
-    show_at(&mut adapter, 0, 16 * 7, hour);
-    assert_eq!(adapter.updates(), 7);
-    show_at(&mut adapter, 16 * 7, 16 * 3, hour);
-    assert!(adapter.updates() <= 2, "{}", adapter.updates());
+    show_at(&mut first, 0, 16 * 7, hour);
+    assert_eq!(first.updates(), 7);
+    let mut second = adapter(config, places);
+    show_at(&mut second, 16 * 7, 16 * 3, hour);
+    assert!(second.updates() <= 2, "{}", second.updates());
+    let journal = std::fs::read_to_string(dir.path().join("journal")).unwrap();
+    assert!(journal.contains(r#"{"event":"renewed","hours":8}"#));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Adapter, Stage, Work};
 use crate::guard::Judgement;
-use crate::journal::{Lecture, Record};
+use crate::journal::{Lecture, Note, Record};
 use crate::recent::Compared;
 use crate::update::{Lectern, Piece, Step, Summary};
 use tendon_model::augment::random::generator;
@@ -34,6 +34,7 @@ impl Adapter {
             let began = *self.began_ms.get_or_insert(self.latest_ms);
             if hours > 0 && since(began) >= hours.saturating_mul(3_600) {
                 self.discard();
+                self.note(&Note::Renewed { hours });
                 self.began_ms = Some(self.latest_ms);
             }
             self.updated_ms = Some(self.latest_ms);

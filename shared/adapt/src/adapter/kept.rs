@@ -118,7 +118,7 @@ impl Adapter {
         Ok(facts.update)
     }
 
-    fn note(&mut self, note: &Note) {
+    pub(super) fn note(&mut self, note: &Note) {
         if self.journal.append(note).is_err() {
             self.counts.write_errors += 1;
         }
@@ -137,6 +137,7 @@ impl Adapter {
                 updates: self.pupils.updates,
                 total_updates: self.counts.updates,
                 windows: self.windows,
+                began_ms: self.began_ms,
                 gate: self.gate.counts().to_vec(),
                 guard: self.guard.clone(),
             },
@@ -173,6 +174,7 @@ impl Adapter {
         self.enabled = state.facts.enabled && self.config.enabled;
         self.windows = state.facts.windows;
         self.counts.updates = state.facts.total_updates;
+        self.began_ms = state.facts.began_ms;
         self.gate.resume(&state.facts.gate);
         self.guard = state.facts.guard;
         for entry in state
