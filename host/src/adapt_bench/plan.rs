@@ -340,6 +340,7 @@ impl DomainPlan {
         }
         let Shift {
             limbs,
+            keypoints: _,
             tilt_degrees,
             roll_degrees,
             noise_metres,

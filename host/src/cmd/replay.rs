@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// Lean the camera to its side by this angle, degrees.
     #[arg(long, default_value_t = 0.0)]
     roll: f32,
+    /// Show only COCO's 17 keypoints, as most pose estimators do.
+    #[arg(long)]
+    keypoints: bool,
     /// Keep every so manieth frame.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     keep: u16,
@@ -119,6 +122,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let style = "{bar:40} {pos}/{len} recordings, {eta} left";
     bar.set_style(ProgressStyle::with_template(style).context("progress bar")?);
     let shift = Shift {
+        keypoints: args.keypoints,
         tilt_degrees: args.tilt,
         roll_degrees: args.roll,
         keep: args.keep.into(),

@@ -5,7 +5,8 @@
 use rand::{Rng, RngExt as _};
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::random::normal;
-use tendon_shared::topology::{Part, Topology};
+use tendon_shared::topology::map::retarget;
+use tendon_shared::topology::{Part, Topology, TopologyId};
 
 /// How much longer limbs are than those of the person recorded, as factors of their bones.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,12 +44,14 @@ impl Limbs {
     }
 }
 
-/// What is changed: limbs, then the camera, then the sensor.
+/// What is changed: limbs, then what the sensor sees, then the camera, then the sensor's faults.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shift {
     /// The person's limbs.
     pub limbs: Limbs,
+    /// The sensor gives COCO's 17 keypoints, as most pose estimators do; what they lack is made of them, as on a device.
+    pub keypoints: bool,
     /// The camera looks down by this angle (a turn about x), degrees.
     pub tilt_degrees: f32,
     /// The camera leans to its side by this angle (a turn about z), degrees.
@@ -65,6 +68,7 @@ impl Default for Shift {
     fn default() -> Self {
         Self {
             limbs: Limbs::default(),
+            keypoints: false,
             tilt_degrees: 0.0,
             roll_degrees: 0.0,
             noise_metres: 0.0,
@@ -79,6 +83,9 @@ impl Shift {
     pub fn apply(&self, topology: &Topology, joints: &mut [[f32; 3]], rng: &mut impl Rng) {
         if self.limbs != Limbs::default() {
             self.lengthen(topology, joints);
+        }
+        if self.keypoints {
+            see_keypoints(topology, joints);
         }
         let (sin, cos) = self.tilt_degrees.to_radians().sin_cos();
         let (sin_roll, cos_roll) = self.roll_degrees.to_radians().sin_cos();
@@ -122,11 +129,30 @@ impl Shift {
     }
 }
 
+/// Leaves what an estimator of COCO's keypoints would see of a body, in its own skeleton. Nose, eyes and ears are where the head is, if
+/// nothing better is known.
+fn see_keypoints(topology: &Topology, joints: &mut [[f32; 3]]) {
+    let coco = TopologyId::Coco17.topology();
+    let [face, ..] = coco.parts;
+    let find = |name: &str| topology.joints.iter().position(|own| *own == name);
+    let seen = coco.joints.iter().zip(0_u8..).map(|(name, number)| {
+        let place = find(name).or_else(|| find("head").filter(|_| face.joints.contains(&number)));
+        let joint = place.and_then(|place| joints.get(place));
+        joint.copied().unwrap_or([0.0; 3])
+    });
+    let seen: Vec<[f32; 3]> = seen.collect();
+    let mut back = vec![[0.0; 3]; joints.len()];
+    // There is a way from COCO to every skeleton.
+    if retarget(TopologyId::Coco17, topology.id, &seen, &mut back).is_ok() {
+        joints.copy_from_slice(&back);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tendon_model::augment::random::generator;
-    use tendon_shared::topology::TopologyId;
+    use tendon_shared::topology::map::is_supported;
 
     fn apply(shift: Shift, joints: &mut [[f32; 3]]) {
         let topology = TopologyId::Kinect20.topology();
@@ -193,6 +219,30 @@ mod tests {
             new[usize::from(topology.root)],
             old[usize::from(topology.root)]
         );
+    }
+
+    #[test]
+    fn keypoints_leave_limbs_where_they_are_and_guess_what_coco_lacks() {
+        let mut joints: Vec<[f32; 3]> = (0..20)
+            .map(|joint| [1.0, 2.0, 3.0].map(|axis| (axis + joint as f32 * 1.7).sin() + 3.0))
+            .collect();
+        let old = joints.clone();
+        let shift = Shift {
+            keypoints: true,
+            ..Shift::default()
+        };
+        apply(shift, &mut joints);
+        let topology = TopologyId::Kinect20.topology();
+        let place = |name| topology.joints.iter().position(|own| *own == name).unwrap();
+        for name in ["head", "left wrist", "right knee", "left shoulder"] {
+            assert_eq!(joints[place(name)], old[place(name)], "{name}");
+        }
+        for name in ["left hand", "right foot", "spine"] {
+            assert_ne!(joints[place(name)], old[place(name)], "{name}");
+        }
+        for id in TopologyId::ALL {
+            assert!(is_supported(TopologyId::Coco17, id), "{id}");
+        }
     }
 
     #[test]
