@@ -376,6 +376,13 @@ impl AdaptConfig {
             500.0,
             "must be between 0 and 500 milliseconds",
         )?;
+        check(
+            "align.proof.errors",
+            self.align.proof.errors,
+            0.0,
+            10.0,
+            "must be between 0 and 10 standard errors",
+        )?;
         check("habit.rate", self.habit.rate, 0.0, 1.0, unit)?;
         check(
             "habit.most",

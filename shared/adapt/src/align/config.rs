@@ -100,8 +100,10 @@ impl Default for SteadyConfig {
 pub struct ProofConfig {
     /// Windows on which aligned and plain poses are compared before the first answer.
     pub min_windows: usize,
-    /// How much nearer to the training windows aligned poses must be, in cosine: mean of the comparisons less its standard error.
+    /// How much nearer to the training windows aligned poses must be, in cosine: mean of the comparisons less its doubt.
     pub margin: f32,
+    /// The doubt, in standard errors of the mean: it is looked at often, and some look by chance shows a gain.
+    pub errors: f32,
     /// One in so many windows is compared from then on.
     pub every: u64,
 }
@@ -111,6 +113,7 @@ impl Default for ProofConfig {
         Self {
             min_windows: 8,
             margin: 0.01,
+            errors: 2.0,
             every: 2,
         }
     }

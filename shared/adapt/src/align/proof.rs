@@ -4,7 +4,9 @@ use super::config::ProofConfig;
 use std::collections::VecDeque;
 
 /// Comparisons that are remembered.
-const MEMORY: usize = 16;
+const MEMORY: usize = 64;
+/// The newest of them, by which a proof is lost when somebody hung the camera elsewhere.
+const NEWEST: usize = 16;
 
 /// Recent comparisons.
 #[derive(Debug, Clone)]
@@ -44,24 +46,20 @@ impl Proof {
             self.gains.pop_front();
         }
         self.gains.push_back(gain);
-        let lost = held && !self.holds();
+        let newest: Vec<f32> = self.gains.iter().rev().take(NEWEST).copied().collect();
+        let turned = spread(&newest).is_some_and(|(mean, error)| mean + error < 0.0);
+        let lost = held && (turned || !self.holds());
         if lost {
             self.gains.clear();
         }
         lost
     }
 
-    /// Mean gain of the comparisons remembered, less its standard error; zero without any.
+    /// Mean gain of the comparisons remembered, less so many standard errors as the configuration asks for; zero without any.
     #[must_use]
     pub fn gain(&self) -> f32 {
-        let count = self.gains.len();
-        if count < 2 {
-            return 0.0;
-        }
-        let mean = self.gains.iter().sum::<f32>() / count as f32;
-        let squares = self.gains.iter().map(|gain| (gain - mean).powi(2));
-        let variance = squares.sum::<f32>() / (count - 1) as f32;
-        mean - (variance / count as f32).sqrt()
+        let gains: Vec<f32> = self.gains.iter().copied().collect();
+        spread(&gains).map_or(0.0, |(mean, error)| mean - self.config.errors * error)
     }
 
     /// Whether aligned windows are to be answered.
@@ -69,6 +67,18 @@ impl Proof {
     pub fn holds(&self) -> bool {
         self.gains.len() >= self.config.min_windows && self.gain() > self.config.margin
     }
+}
+
+/// The mean of at least two values and its standard error.
+fn spread(values: &[f32]) -> Option<(f32, f32)> {
+    let count = values.len();
+    if count < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f32>() / count as f32;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    let variance = squares.sum::<f32>() / (count - 1) as f32;
+    Some((mean, (variance / count as f32).sqrt()))
 }
 
 #[cfg(test)]
