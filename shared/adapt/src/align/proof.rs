@@ -47,7 +47,8 @@ impl Proof {
         }
         self.gains.push_back(gain);
         let newest: Vec<f32> = self.gains.iter().rev().take(NEWEST).copied().collect();
-        let turned = spread(&newest).is_some_and(|(mean, error)| mean + error < 0.0);
+        let worse = self.config.margin.min(0.0);
+        let turned = spread(&newest).is_some_and(|(mean, error)| mean + error < worse);
         let lost = held && (turned || !self.holds());
         if lost {
             self.gains.clear();
