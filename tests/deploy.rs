@@ -1,6 +1,6 @@
 //! A bundle reaches a device whole, over real links and bad ones, and a device accepts only what it should.
 
-use crate::support::bundles::{TRUSTED, bundle, bundle_for, tracks, with_bytes};
+use crate::support::bundles::{TRUSTED, bundle, bundle_for, reissued, tracks, with_bytes};
 use crate::support::edge::{Edge, Home, PATIENCE};
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tendon_host::transport::deploy::{Delivered, Plan, Step, deliver};
 use tendon_host::transport::faulty::{Faults, Faulty};
 use tendon_host::transport::offer::Parcel;
 use tendon_host::transport::serial::Serial;
+use tendon_host::transport::ship;
 use tendon_host::transport::{Link, LinkError};
 use tendon_shared::protocol::deploy::{CHUNK_BYTES, InstallStatus};
 use tendon_shared::protocol::error::WireError;
@@ -22,15 +23,7 @@ fn ship<L: Link>(
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Delivered, ClientError> {
     let plan = Plan::default();
-    deliver(
-        connect,
-        || {},
-        PATIENCE,
-        plan,
-        parcel.offer,
-        &parcel.bytes,
-        on_step,
-    )
+    deliver(connect, || {}, PATIENCE, plan, parcel.goods(), on_step)
 }
 
 pub(crate) fn deploy(edge: &Edge, parcel: &Parcel) -> Result<Delivered, ClientError> {
@@ -119,7 +112,7 @@ fn deploying_goes_on_after_every_cut() {
         Ok(Faulty::new(edge.link(), faults, 1))
     };
     let mut on_step = |step| {
-        if let Step::Begun { there } = step {
+        if let Step::Begun { there, .. } = step {
             begun.borrow_mut().push(there);
         }
     };
@@ -161,7 +154,7 @@ fn an_agent_that_is_killed_while_it_receives_goes_on_where_it_was() {
         Ok(edge.get_or_insert_with(|| home.start(&[])).link())
     };
     let mut on_step = |step| match step {
-        Step::Begun { there } => begun.borrow_mut().push(there),
+        Step::Begun { there, .. } => begun.borrow_mut().push(there),
         Step::Moved { there, .. } if there > parcel.offer.size / 2 && begun.borrow().len() == 1 => {
             if let Some(edge) = edge.borrow_mut().take() {
                 edge.kill();
@@ -177,6 +170,44 @@ fn an_agent_that_is_killed_while_it_receives_goes_on_where_it_was() {
         "{begun:?} of {}",
         parcel.offer.size
     );
+}
+
+/// Ships by difference if the device takes it.
+fn update(edge: &Edge, parcel: &Parcel, since: &[&Parcel]) -> ship::Shipped {
+    let differences = since.iter().filter_map(|base| parcel.since(base).unwrap());
+    let differences: Vec<_> = differences.collect();
+    ship::ship(
+        || Ok(edge.link()),
+        || {},
+        PATIENCE,
+        Plan::default(),
+        parcel,
+        &differences,
+        &mut |_| {},
+    )
+    .unwrap()
+}
+
+#[test]
+fn an_update_sends_the_difference_and_the_whole_bundle_where_none_fits() {
+    let home = Home::new();
+    let mut edge = home.start(&[]);
+    let (first, second) = (bundle(1), reissued(2, 1));
+    deploy(&edge, &first).unwrap();
+    edge.send_poses(&tracks(1, 3));
+    edge.wait_for_install("Confirmed");
+    let shipped = update(&edge, &second, &[&bundle(9), &first]);
+    assert!(shipped.difference && shipped.bytes < second.offer.size / 10);
+    assert_eq!(shipped.delivered.status, on_trial(2));
+    let installed = std::fs::read(home.data().join("slots/b.tendon")).unwrap();
+    assert!(installed == second.bytes);
+    edge.send_poses(&tracks(10, 3));
+    edge.wait_for_install("Confirmed");
+    // The device does not serve the first one any more.
+    let third = reissued(3, 1);
+    let shipped = update(&edge, &third, &[&first]);
+    assert!(!shipped.difference && shipped.bytes == third.offer.size);
+    assert_eq!(shipped.delivered.status, on_trial(3));
 }
 
 #[test]

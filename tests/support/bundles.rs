@@ -14,12 +14,21 @@ pub(crate) const TRUSTED: u8 = 1;
 
 /// A bundle of `version`, signed with key number `key`.
 pub(crate) fn bundle_for(topology: TopologyId, version: u64, key: u8) -> Parcel {
+    made(topology, version, version, key)
+}
+
+/// A bundle of `version` with the weights of [`bundle`] of version `of`.
+pub(crate) fn reissued(version: u64, of: u64) -> Parcel {
+    made(TopologyId::Kinect20, version, of, TRUSTED)
+}
+
+fn made(topology: TopologyId, version: u64, seed: u64, key: u8) -> Parcel {
     let mut shape = Shape::small(topology.topology().joint_count(), FRAMES, 5);
     for (channels, _) in &mut shape.blocks {
         // Wide enough for a file of some hundred chunks.
         *channels *= 4;
     }
-    let bytes = random_contents(topology, &shape, version, version)
+    let bytes = random_contents(topology, &shape, version, seed)
         .pack(&secret_key(key))
         .unwrap();
     Parcel::new(bytes).unwrap()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tendon_shared::protocol::Event;
-use tendon_shared::protocol::deploy::{Chunk, Digest, InstallStatus, Offer, Progress};
+use tendon_shared::protocol::deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::slot::{SlotEvent, SlotState};
 
@@ -148,6 +148,23 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         Ok(progress)
     }
 
+    /// Answers the offer of a difference.
+    ///
+    /// # Errors
+    /// Why it is not wanted.
+    pub async fn offer_delta(self: &Arc<Self>, offer: DeltaOffer) -> Result<Progress, WireError> {
+        if *lock(&self.status) == InstallStatus::Verifying {
+            return Err(WireError::Busy);
+        }
+        let progress = self
+            .disk(move |receiver| receiver.offer_delta(offer))
+            .await??;
+        if progress.next < offer.size {
+            self.set_status(InstallStatus::Receiving(progress));
+        }
+        Ok(progress)
+    }
+
     /// Takes a chunk.
     ///
     /// # Errors
@@ -176,11 +193,13 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
             return Ok(InstallStatus::Verifying);
         }
         let received = self.disk(move |receiver| {
+            let bytes = receiver.finish(digest);
+            // A difference fills its slot only now.
             let slots = receiver.store().slots();
             let offer = slots
                 .incoming()
                 .and_then(|side| receiver.store().record().content(side));
-            receiver.finish(digest).map(|bytes| bytes.zip(offer))
+            bytes.map(|bytes| bytes.zip(offer))
         });
         match received.await? {
             Ok(None) => Ok(self.status()),

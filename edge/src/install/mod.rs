@@ -3,5 +3,6 @@
 //! [`receiver`] writes chunks to a slot and remembers, across a kill or a power cut, what it has; [`verify`] decides whether
 //! what arrived may run.
 
+mod chunks;
 pub mod receiver;
 pub mod verify;

@@ -1,17 +1,21 @@
-//! Writes the chunks of an offered bundle into a slot and remembers what it has.
+//! Writes the chunks of an offered bundle into a slot, or those of a delta beside it, and remembers what it has.
 //!
-//! Chunks may come in any order within [`CHUNKS_AHEAD`] of the first missing one. Every `sync_bytes` the data is made durable
-//! and then the position is recorded, in this order, so that after a kill or a power cut the transfer goes on from data
-//! that is really there.
+//! Chunks may come in any order within [`CHUNKS_AHEAD`](tendon_shared::protocol::deploy::CHUNKS_AHEAD) of the first missing one. Every
+//! `sync_bytes` the data is made durable and then the position is recorded, in this order, so that after a kill or a power cut the
+//! transfer goes on from data that is really there.
+//!
+//! A delta is kept in a file of its own until it is complete. Only then is the slot begun, filled with what the delta leads to, and
+//! treated as if it had arrived whole: it is verified by the same code.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tendon_shared::packet::crc32;
-use tendon_shared::protocol::deploy::{CHUNK_BYTES, CHUNKS_AHEAD, Chunk, Digest, Offer, Progress};
+use tendon_shared::protocol::deploy::{Chunk, DeltaOffer, Digest, Offer, Progress};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::slot::{SlotEvent, SlotState};
 use tendon_shared::topology::TopologyId;
 
+use super::chunks::Chunks;
 use crate::slots::store::{Store, StoreError};
 use tendon_bundle::MAX_BUNDLE_BYTES;
 
@@ -23,20 +27,23 @@ pub const SYNC_BYTES: u32 = 64 << 10;
 
 /// Name of the file with the recorded position.
 const POSITION: &str = "incoming.position";
+/// Name of the file that a delta is received into.
+const DELTA: &str = "incoming.delta";
+/// Name of the file with the recorded position in a delta.
+const DELTA_POSITION: &str = "delta.position";
 
 /// The recorded position: everything before `next` is durable.
 #[derive(Serialize, Deserialize)]
-struct Position {
-    digest: Digest,
+struct Position<O> {
+    offer: O,
     next: u32,
 }
 
 /// A transfer under way.
 #[derive(Debug, Clone, Copy)]
-struct Transfer {
-    offer: Offer,
-    progress: Progress,
-    durable: u32,
+struct Transfer<O> {
+    offer: O,
+    chunks: Chunks,
 }
 
 /// Receives bundles into a [`Store`].
@@ -44,7 +51,9 @@ pub struct Receiver {
     store: Store,
     topology: Option<TopologyId>,
     sync_bytes: u32,
-    transfer: Option<Transfer>,
+    transfer: Option<Transfer<Offer>>,
+    /// Comes before `transfer` while there is one.
+    delta: Option<Transfer<DeltaOffer>>,
 }
 
 impl Receiver {
@@ -62,28 +71,35 @@ impl Receiver {
             .slots()
             .incoming()
             .and_then(|side| store.record().content(side));
-        let position = match store.storage().read(POSITION)? {
-            Some(bytes) => decode_position(&bytes),
-            None => None,
-        };
+        let position: Option<Position<Digest>> = recorded(&mut store, POSITION)?;
         let transfer = incoming.map(|offer| {
             let next = position
-                .filter(|position| position.digest == offer.digest && position.next <= offer.size)
+                .filter(|position| position.offer == offer.digest && position.next <= offer.size)
                 .map_or(0, |position| position.next);
             Transfer {
                 offer,
-                progress: Progress { next, ahead: 0 },
-                durable: next,
+                chunks: Chunks::new(offer.size, next),
             }
         });
-        if transfer.is_some_and(|transfer| transfer.durable == 0) {
+        if transfer.is_some_and(|transfer| transfer.chunks.durable() == 0) {
             store.empty()?;
+        }
+        let delta: Option<Position<DeltaOffer>> = recorded(&mut store, DELTA_POSITION)?;
+        let delta = delta
+            .filter(|position| position.next <= position.offer.size)
+            .map(|position| Transfer {
+                offer: position.offer,
+                chunks: Chunks::new(position.offer.size, position.next),
+            });
+        if delta.is_some_and(|delta| delta.chunks.durable() == 0) {
+            store.storage().create(DELTA)?;
         }
         Ok(Self {
             store,
             topology,
             sync_bytes,
             transfer,
+            delta,
         })
     }
 
@@ -99,7 +115,7 @@ impl Receiver {
 
     /// What is there of the bundle under way.
     pub fn progress(&self) -> Option<Progress> {
-        self.transfer.map(|transfer| transfer.progress)
+        self.transfer.map(|transfer| transfer.chunks.progress())
     }
 
     /// Answers an offer: refuses it, or says what is there of it. A bundle that serves already is there as a whole.
@@ -108,11 +124,53 @@ impl Receiver {
     /// Why the bundle is not wanted; nothing changed.
     pub fn offer(&mut self, offer: Offer) -> Result<Progress, WireError> {
         if self.serves(offer.digest) {
-            return Ok(Progress {
-                next: offer.size,
-                ahead: 0,
-            });
+            return Ok(whole(offer.size));
         }
+        self.check(offer)?;
+        self.forget_delta().map_err(storage)?;
+        match self.transfer {
+            Some(transfer) if transfer.offer == offer => Ok(transfer.chunks.progress()),
+            _ => self.begin(offer),
+        }
+    }
+
+    /// Answers the offer of a delta: refuses it, or says what is there of the delta.
+    ///
+    /// # Errors
+    /// Why the delta is not wanted; nothing changed. [`WireError::OtherBase`]: the bundle is wanted as a whole.
+    pub fn offer_delta(&mut self, offer: DeltaOffer) -> Result<Progress, WireError> {
+        if self.serves(offer.target.digest) {
+            return Ok(whole(offer.size));
+        }
+        self.check(offer.target)?;
+        if !self.serves(offer.base) {
+            return Err(WireError::OtherBase);
+        }
+        if u64::from(offer.size) > MAX_BUNDLE_BYTES {
+            return Err(WireError::TooLarge);
+        }
+        let there = self.transfer.filter(|there| there.offer == offer.target);
+        if there.is_some_and(|there| there.chunks.complete()) {
+            return Ok(whole(offer.size));
+        }
+        if let Some(delta) = self.delta.filter(|delta| delta.offer == offer) {
+            return Ok(delta.chunks.progress());
+        }
+        self.room(u64::from(offer.target.size) + u64::from(offer.size))?;
+        self.forget_delta().map_err(storage)?;
+        let begun = self.record(DELTA_POSITION, offer, 0);
+        begun.map_err(storage)?;
+        let emptied = self.store.storage().create(DELTA);
+        emptied.map_err(|error| storage(error.into()))?;
+        self.delta = Some(Transfer {
+            offer,
+            chunks: Chunks::new(offer.size, 0),
+        });
+        Ok(Progress::default())
+    }
+
+    /// Refuses what would be refused after the transfer anyway.
+    fn check(&self, offer: Offer) -> Result<(), WireError> {
         let floor = self.store.record().floor;
         if offer.model < floor {
             return Err(WireError::OlderVersion {
@@ -129,28 +187,30 @@ impl Receiver {
         if u64::from(offer.size) > MAX_BUNDLE_BYTES {
             return Err(WireError::TooLarge);
         }
-        if self.store.slots().target().is_none() {
-            return Err(WireError::Busy);
-        }
-        match self.transfer {
-            Some(transfer) if transfer.offer == offer => Ok(transfer.progress),
-            _ => self.begin(offer),
+        match self.store.slots().target() {
+            Some(_) => Ok(()),
+            None => Err(WireError::Busy),
         }
     }
 
-    fn begin(&mut self, offer: Offer) -> Result<Progress, WireError> {
+    fn room(&self, bytes: u64) -> Result<(), WireError> {
         let free = self.store.free_bytes().map_err(storage)?;
-        let needed = u64::from(offer.size) + RESERVE_BYTES;
+        let needed = bytes + RESERVE_BYTES;
         if free < needed {
             return Err(WireError::NoSpace { needed, free });
         }
+        Ok(())
+    }
+
+    fn begin(&mut self, offer: Offer) -> Result<Progress, WireError> {
+        self.room(u64::from(offer.size))?;
         self.transfer = None;
-        self.record_position(offer.digest, 0).map_err(storage)?;
+        let begun = self.record(POSITION, offer.digest, 0);
+        begun.map_err(storage)?;
         self.store.begin(offer).map_err(storage)?;
         self.transfer = Some(Transfer {
             offer,
-            progress: Progress::default(),
-            durable: 0,
+            chunks: Chunks::new(offer.size, 0),
         });
         Ok(Progress::default())
     }
@@ -160,62 +220,59 @@ impl Receiver {
     /// # Errors
     /// [`WireError::ChunkCorrupt`], [`WireError::ChunkMisplaced`], [`WireError::NoTransfer`], [`WireError::Storage`].
     pub fn chunk(&mut self, chunk: Chunk<'_>) -> Result<Progress, WireError> {
-        let mut transfer = self.transfer.ok_or(WireError::NoTransfer)?;
-        let size = transfer.offer.size;
-        let expected = size.saturating_sub(chunk.offset).min(CHUNK_BYTES as u32);
-        if !chunk.offset.is_multiple_of(CHUNK_BYTES as u32)
-            || chunk.data.len() as u32 != expected
-            || expected == 0
-        {
-            return Err(WireError::ChunkMisplaced);
-        }
-        if crc32(chunk.data) != chunk.crc {
-            return Err(WireError::ChunkCorrupt);
-        }
-        let progress = &mut transfer.progress;
-        let distance = chunk.offset.saturating_sub(progress.next) / CHUNK_BYTES as u32;
-        if progress.has(chunk.offset) || distance > u32::from(CHUNKS_AHEAD) {
-            return Ok(*progress);
-        }
-        self.store
-            .write(chunk.offset, chunk.data)
-            .map_err(storage)?;
-        if let Some(bit) = distance.checked_sub(1) {
-            progress.ahead |= 1 << bit;
-        } else {
-            progress.next += expected;
-            while progress.ahead & 1 == 1 {
-                progress.ahead >>= 1;
-                progress.next = progress.next.saturating_add(CHUNK_BYTES as u32).min(size);
+        if let Some(mut delta) = self.delta {
+            if delta.chunks.wants(&chunk)? {
+                let offset = chunk.offset;
+                let written = self.store.storage();
+                let written = written.write_at(DELTA, offset.into(), chunk.data);
+                written.map_err(|error| storage(error.into()))?;
+                if let Some(next) = delta.chunks.wrote(offset, self.sync_bytes) {
+                    let synced = self.store.storage().sync(DELTA);
+                    synced.map_err(|error| storage(error.into()))?;
+                    self.record(DELTA_POSITION, delta.offer, next)
+                        .map_err(storage)?;
+                    delta.chunks.synced(next);
+                }
+                self.delta = Some(delta);
             }
-            // The bit of the chunk at `next` itself is implied: it is missing.
-            progress.ahead >>= 1;
+            return Ok(delta.chunks.progress());
         }
-        let next = progress.next;
-        if next - transfer.durable >= self.sync_bytes || next == size {
-            self.store.sync().map_err(storage)?;
-            self.record_position(transfer.offer.digest, next)
-                .map_err(storage)?;
-            transfer.durable = next;
+        let mut transfer = self.transfer.ok_or(WireError::NoTransfer)?;
+        if transfer.chunks.wants(&chunk)? {
+            let offset = chunk.offset;
+            self.store.write(offset, chunk.data).map_err(storage)?;
+            if let Some(next) = transfer.chunks.wrote(offset, self.sync_bytes) {
+                self.store.sync().map_err(storage)?;
+                self.record(POSITION, transfer.offer.digest, next)
+                    .map_err(storage)?;
+                transfer.chunks.synced(next);
+            }
+            self.transfer = Some(transfer);
         }
-        self.transfer = Some(transfer);
-        Ok(transfer.progress)
+        Ok(transfer.chunks.progress())
     }
 
-    /// All chunks were sent: returns the whole file, its digest checked; none when that bundle serves already.
+    /// All chunks were sent: returns the whole file, its digest checked; none when that bundle serves already. `digest` is the bundle's,
+    /// also when a delta was sent.
     ///
     /// # Errors
     /// [`WireError::Incomplete`]; [`WireError::DigestMismatch`], after which the transfer starts from nothing;
-    /// [`WireError::NoTransfer`], [`WireError::Storage`].
+    /// [`WireError::OtherBase`] when the delta leads nowhere; [`WireError::NoTransfer`], [`WireError::Storage`].
     pub fn finish(&mut self, digest: Digest) -> Result<Option<Vec<u8>>, WireError> {
         if self.serves(digest) {
             return Ok(None);
+        }
+        if let Some(delta) = self
+            .delta
+            .filter(|delta| delta.offer.target.digest == digest)
+        {
+            self.apply(delta)?;
         }
         let transfer = self
             .transfer
             .filter(|transfer| transfer.offer.digest == digest)
             .ok_or(WireError::NoTransfer)?;
-        if transfer.progress.next < transfer.offer.size {
+        if !transfer.chunks.complete() {
             return Err(WireError::Incomplete);
         }
         let side = self.store.slots().incoming().ok_or(WireError::NoTransfer)?;
@@ -225,6 +282,43 @@ impl Receiver {
             return Err(WireError::DigestMismatch);
         }
         Ok(Some(bytes))
+    }
+
+    /// Fills the slot with what a complete delta leads to. Cut anywhere, it can be done again.
+    fn apply(&mut self, delta: Transfer<DeltaOffer>) -> Result<(), WireError> {
+        if !delta.chunks.complete() {
+            return Err(WireError::Incomplete);
+        }
+        let received = self.store.storage().read(DELTA);
+        let received = received.map_err(|error| storage(error.into()))?;
+        let received = received.unwrap_or_default();
+        if Sha256::digest(&received)[..] != delta.offer.digest.0 {
+            self.forget_delta().map_err(storage)?;
+            return Err(WireError::DigestMismatch);
+        }
+        let base = match self.store.serving() {
+            Some((side, _)) => self.store.read(side).map_err(storage)?,
+            None => Vec::new(),
+        };
+        let target = delta.offer.target;
+        let bytes = tendon_delta::apply(&base, &received, target.size.into());
+        let Some(bytes) = bytes.ok().filter(|bytes| {
+            bytes.len() as u64 == u64::from(target.size)
+                && Sha256::digest(bytes)[..] == target.digest.0
+        }) else {
+            self.forget_delta().map_err(storage)?;
+            return Err(WireError::OtherBase);
+        };
+        self.begin(target)?;
+        self.store.write(0, &bytes).map_err(storage)?;
+        self.store.sync().map_err(storage)?;
+        self.record(POSITION, target.digest, target.size)
+            .map_err(storage)?;
+        self.transfer = Some(Transfer {
+            offer: target,
+            chunks: Chunks::new(target.size, target.size),
+        });
+        self.forget_delta().map_err(storage)
     }
 
     /// A check failed: the slot is rejected and the transfer forgotten.
@@ -256,20 +350,46 @@ impl Receiver {
             .is_some_and(|(_, offer)| offer.digest == digest)
     }
 
-    fn record_position(&mut self, digest: Digest, next: u32) -> Result<(), StoreError> {
-        let mut bytes = [0; 64];
-        let length = postcard::to_slice(&Position { digest, next }, &mut bytes)
+    /// Forgets the delta under way: its record first, so that the file is never taken for another one.
+    fn forget_delta(&mut self) -> Result<(), StoreError> {
+        if self.delta.take().is_some() {
+            self.store.storage().replace(DELTA_POSITION, &[])?;
+            self.store.storage().create(DELTA)?;
+        }
+        Ok(())
+    }
+
+    fn record<O: Serialize>(&mut self, name: &str, offer: O, next: u32) -> Result<(), StoreError> {
+        let mut bytes = [0; 256];
+        let length = postcard::to_slice(&Position { offer, next }, &mut bytes)
             .map_err(std::io::Error::other)?
             .len();
         let mut bytes = bytes[..length].to_vec();
         bytes.extend(crc32(&bytes).to_le_bytes());
-        Ok(self.store.storage().replace(POSITION, &bytes)?)
+        Ok(self.store.storage().replace(name, &bytes)?)
     }
 }
 
-fn decode_position(bytes: &[u8]) -> Option<Position> {
+/// The position that was recorded under `name`, if it is whole.
+fn recorded<O: for<'a> Deserialize<'a>>(
+    store: &mut Store,
+    name: &str,
+) -> Result<Option<Position<O>>, StoreError> {
+    let bytes = store.storage().read(name)?;
+    Ok(bytes.and_then(|bytes| decode_position(&bytes)))
+}
+
+fn decode_position<O: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<Position<O>> {
     let (body, crc) = bytes.split_last_chunk()?;
     (crc32(body) == u32::from_le_bytes(*crc)).then(|| postcard::from_bytes(body).ok())?
+}
+
+/// All of a file is there.
+const fn whole(size: u32) -> Progress {
+    Progress {
+        next: size,
+        ahead: 0,
+    }
 }
 
 /// The peer learns that the disk failed; what exactly goes to the device's log.
@@ -285,6 +405,7 @@ mod tests {
     use super::*;
     use crate::slots::fragile::Fragile;
     use proptest::prelude::*;
+    use tendon_shared::protocol::deploy::{CHUNK_BYTES, CHUNKS_AHEAD};
 
     const SIZE: usize = 40 * CHUNK_BYTES + 5;
 
@@ -338,7 +459,8 @@ mod tests {
 
         #[test]
         fn any_position_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            decode_position(&bytes);
+            decode_position::<Digest>(&bytes);
+            decode_position::<DeltaOffer>(&bytes);
         }
     }
 
@@ -447,5 +569,111 @@ mod tests {
             Err(WireError::DigestMismatch)
         );
         assert_eq!(receiver.offer(wrong).unwrap(), Progress::default());
+    }
+
+    /// A device that serves the bundle of [`bytes`], and another bundle with the delta that leads there.
+    fn confirmed() -> (Receiver, Vec<u8>, Vec<u8>, DeltaOffer) {
+        let mut receiver = receiver(&Fragile::default());
+        receiver.offer(offer()).unwrap();
+        for index in 0..41 {
+            send(&mut receiver, index).unwrap();
+        }
+        receiver.begin_trial().unwrap();
+        receiver.store_mut().apply(SlotEvent::Confirm).unwrap();
+        let target: Vec<u8> = bytes().iter().map(|byte| byte.wrapping_mul(3)).collect();
+        let delta = tendon_delta::make(&bytes(), &target).unwrap();
+        let digest = |bytes: &[u8]| Digest(Sha256::digest(bytes).into());
+        let announced = DeltaOffer {
+            target: Offer {
+                digest: digest(&target),
+                model: 6,
+                ..offer()
+            },
+            base: offer().digest,
+            digest: digest(&delta),
+            size: delta.len() as u32,
+        };
+        (receiver, target, delta, announced)
+    }
+
+    fn send_all(receiver: &mut Receiver, bytes: &[u8]) {
+        for (index, data) in bytes.chunks(CHUNK_BYTES).enumerate() {
+            let chunk = Chunk {
+                offset: (index * CHUNK_BYTES) as u32,
+                crc: crc32(data),
+                data,
+            };
+            receiver.chunk(chunk).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_delta_leads_to_the_bundle_and_is_not_asked_for_again() {
+        let (mut receiver, target, delta, announced) = confirmed();
+        assert_eq!(receiver.offer_delta(announced).unwrap().next, 0);
+        let digest = announced.target.digest;
+        assert_eq!(receiver.finish(digest), Err(WireError::Incomplete));
+        send_all(&mut receiver, &delta);
+        assert_eq!(receiver.finish(digest).unwrap(), Some(target));
+        let again = receiver.offer_delta(announced).unwrap();
+        assert_eq!(again.next, announced.size);
+    }
+
+    #[test]
+    fn a_delta_from_another_bundle_is_refused_before_it_is_sent() {
+        let (mut receiver, _, _, announced) = confirmed();
+        let other = DeltaOffer {
+            base: Digest([1; 32]),
+            ..announced
+        };
+        assert_eq!(receiver.offer_delta(other), Err(WireError::OtherBase));
+        let older = DeltaOffer {
+            target: Offer {
+                model: 4,
+                ..announced.target
+            },
+            ..announced
+        };
+        assert!(matches!(
+            receiver.offer_delta(older),
+            Err(WireError::OlderVersion { .. })
+        ));
+    }
+
+    #[test]
+    fn a_delta_that_does_not_lead_to_what_was_announced_makes_way_for_the_whole_bundle() {
+        let (mut receiver, target, delta, announced) = confirmed();
+        let forged = DeltaOffer {
+            target: Offer {
+                digest: Digest([9; 32]),
+                ..announced.target
+            },
+            ..announced
+        };
+        receiver.offer_delta(forged).unwrap();
+        send_all(&mut receiver, &delta);
+        assert_eq!(
+            receiver.finish(forged.target.digest),
+            Err(WireError::OtherBase)
+        );
+        assert_eq!(receiver.offer(announced.target).unwrap().next, 0);
+        send_all(&mut receiver, &target);
+        assert_eq!(
+            receiver.finish(announced.target.digest).unwrap(),
+            Some(target)
+        );
+    }
+
+    #[test]
+    fn a_damaged_delta_starts_over() {
+        let (mut receiver, _, mut delta, announced) = confirmed();
+        receiver.offer_delta(announced).unwrap();
+        delta[70] ^= 1;
+        send_all(&mut receiver, &delta);
+        assert_eq!(
+            receiver.finish(announced.target.digest),
+            Err(WireError::DigestMismatch)
+        );
+        assert_eq!(receiver.offer_delta(announced).unwrap().next, 0);
     }
 }

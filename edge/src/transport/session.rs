@@ -151,6 +151,7 @@ impl Session {
                 Response::Welcome(welcome)
             }
             Request::Offer(offer) => Response::Progress(hub.offer(offer).await?),
+            Request::OfferDelta(offer) => Response::Progress(hub.offer_delta(offer).await?),
             Request::Chunk(chunk) => Response::Progress(hub.chunk(chunk).await?),
             Request::Finish(digest) => Response::Install(hub.finish(digest).await?),
             Request::InstallStatus => Response::Install(hub.status()),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tendon_host::transport::deploy::{Delivered, Plan, Step, deliver};
+use tendon_host::transport::deploy::{Plan, Step};
 use tendon_host::transport::offer::Parcel;
+use tendon_host::transport::ship::{Shipped, ship};
 use tendon_host::transport::target::Target;
 use tendon_shared::protocol::deploy::InstallStatus;
 
@@ -19,6 +20,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Args {
     /// The bundle file.
     bundle: PathBuf,
+    /// An earlier bundle that the device may serve: if it does, only the difference is sent. May be repeated.
+    #[arg(long, value_name = "BUNDLE")]
+    since: Vec<PathBuf>,
     /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud or tcp://host:port.
     #[arg(long)]
     to: Target,
@@ -45,35 +49,43 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         trial: args.wait.map(Duration::from_secs),
         ..Plan::default()
     };
+    let mut differences = Vec::new();
+    for path in &args.since {
+        let difference = parcel.since(&Parcel::open(path)?);
+        let difference =
+            difference.with_context(|| format!("the difference from {}", path.display()))?;
+        differences.extend(difference);
+    }
     let bar = ProgressBar::new(parcel.offer.size.into());
     bar.set_style(ProgressStyle::with_template(
         "{msg:<12} {wide_bar} {bytes:>10} of {total_bytes}  {bytes_per_sec:>12}  {eta:>4} left",
     )?);
     bar.set_message("connecting");
     let mut on_step = |step| show(&bar, step);
-    let delivered = deliver(
+    let shipped = ship(
         || args.to.open(),
         || std::thread::sleep(PAUSE),
         args.to.patience(args.window),
         plan,
-        parcel.offer,
-        &parcel.bytes,
+        &parcel,
+        &differences,
         &mut on_step,
     );
     bar.finish_and_clear();
-    let delivered = delivered
+    let shipped = shipped
         .with_context(|| format!("{} was not deployed to {}", args.bundle.display(), args.to))?;
     if args.json {
-        println!("{}", json(&parcel, delivered));
+        println!("{}", json(&parcel, shipped));
     } else {
-        println!("{}", text(&parcel, delivered));
+        println!("{}", text(&parcel, shipped));
     }
     Ok(())
 }
 
 fn show(bar: &ProgressBar, step: Step) {
     match step {
-        Step::Begun { there } => {
+        Step::Begun { there, of } => {
+            bar.set_length(of.into());
             bar.set_position(there.into());
             bar.reset_eta();
             bar.set_message("sending");
@@ -89,9 +101,9 @@ fn show(bar: &ProgressBar, step: Step) {
     }
 }
 
-fn text(parcel: &Parcel, delivered: Delivered) -> String {
+fn text(parcel: &Parcel, shipped: Shipped) -> String {
     let model = parcel.offer.model;
-    let state = match delivered.status {
+    let state = match shipped.delivered.status {
         InstallStatus::Trial {
             healthy, needed, ..
         } => {
@@ -101,20 +113,26 @@ fn text(parcel: &Parcel, delivered: Delivered) -> String {
         }
         _ => "confirmed".to_owned(),
     };
+    let sent = match shipped.difference {
+        true => format!(", sent as a difference of {}", shipped.bytes),
+        false => String::new(),
+    };
     format!(
-        "version {model} ({} classes, {} bytes) is on the device and {state}",
+        "version {model} ({} classes, {} bytes{sent}) is on the device and {state}",
         parcel.manifest.classes.len(),
         parcel.offer.size
     )
 }
 
-fn json(parcel: &Parcel, delivered: Delivered) -> serde_json::Value {
+fn json(parcel: &Parcel, shipped: Shipped) -> serde_json::Value {
     serde_json::json!({
         "model": parcel.offer.model,
         "digest": parcel.offer.digest.to_string(),
         "bytes": parcel.offer.size,
-        "status": delivered.status,
-        "chunks_sent": delivered.sent,
-        "connections": delivered.connections,
+        "bytes_sent": shipped.bytes,
+        "difference": shipped.difference,
+        "status": shipped.delivered.status,
+        "chunks_sent": shipped.delivered.sent,
+        "connections": shipped.delivered.connections,
     })
 }

@@ -1,4 +1,4 @@
-//! Ships a bundle: offer, chunks in a sliding window, finish, and what became of it.
+//! Ships a bundle, or its difference from the one that serves: offer, chunks in a sliding window, finish, and what became of it.
 //!
 //! A link keeps order, so an answer to a later chunk proves that an earlier one without trace is lost: it is sent again at
 //! once, without waiting for a timeout. The device says in every answer what it has, so a cut or a restart on either side
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tendon_shared::packet::crc32;
 use tendon_shared::protocol::deploy::{
-    CHUNK_BYTES, CHUNKS_AHEAD, Chunk, InstallStatus, Offer, Progress,
+    CHUNK_BYTES, CHUNKS_AHEAD, Chunk, DeltaOffer, InstallStatus, Offer, Progress,
 };
 use tendon_shared::protocol::error::{Next, WireError};
 use tendon_shared::protocol::telemetry::Subscription;
@@ -49,6 +49,8 @@ pub enum Step {
     Begun {
         /// Bytes that need not be sent.
         there: u32,
+        /// Bytes of everything that is shipped.
+        of: u32,
     },
     /// The device has this many bytes without a gap.
     Moved {
@@ -77,7 +79,61 @@ pub struct Delivered {
     pub connections: u32,
 }
 
-/// Ships `bytes` as `offer` over links that `connect` opens; `pause` is called before a link is opened again.
+/// What is shipped.
+#[derive(Debug, Clone, Copy)]
+pub enum Goods<'a> {
+    /// A bundle.
+    Whole {
+        /// What it is offered as.
+        offer: Offer,
+        /// The file.
+        bytes: &'a [u8],
+    },
+    /// The difference between the bundle that serves and another one.
+    Delta {
+        /// What it is offered as.
+        offer: DeltaOffer,
+        /// The delta.
+        bytes: &'a [u8],
+    },
+}
+
+impl<'a> Goods<'a> {
+    /// Bytes that are sent.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Whole { bytes, .. } | Self::Delta { bytes, .. } => bytes,
+        }
+    }
+
+    /// How many bytes are sent.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        match self {
+            Self::Whole { offer, .. } => offer.size,
+            Self::Delta { offer, .. } => offer.size,
+        }
+    }
+
+    /// The bundle that serves in the end.
+    #[must_use]
+    pub const fn target(&self) -> Offer {
+        match self {
+            Self::Whole { offer, .. } => *offer,
+            Self::Delta { offer, .. } => offer.target,
+        }
+    }
+
+    const fn announcement(&self) -> Request<'static> {
+        match self {
+            Self::Whole { offer, .. } => Request::Offer(*offer),
+            Self::Delta { offer, .. } => Request::OfferDelta(*offer),
+        }
+    }
+}
+
+/// Ships `goods` over links that `connect` opens; `pause` is called before a link is opened again.
 ///
 /// # Errors
 /// [`ClientError`]: why the bundle is not on the device. What arrived stays there; another call goes on from it.
@@ -86,8 +142,7 @@ pub fn deliver<L: Link>(
     mut pause: impl FnMut(),
     patience: Patience,
     plan: Plan,
-    offer: Offer,
-    bytes: &[u8],
+    goods: Goods<'_>,
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Delivered, ClientError> {
     let mut sent = 0;
@@ -101,8 +156,7 @@ pub fn deliver<L: Link>(
                 let mut delivery = Delivery {
                     client,
                     plan,
-                    offer,
-                    bytes,
+                    goods,
                     progress: Progress::default(),
                     under_way: VecDeque::new(),
                     sent: &mut sent,
@@ -134,8 +188,7 @@ pub fn deliver<L: Link>(
 struct Delivery<'a, L> {
     client: Client<L>,
     plan: Plan,
-    offer: Offer,
-    bytes: &'a [u8],
+    goods: Goods<'a>,
     progress: Progress,
     /// Id and offset of chunks without an answer, oldest first.
     under_way: VecDeque<(u32, u32)>,
@@ -173,13 +226,14 @@ impl<L: Link> Delivery<'_, L> {
             ..Subscription::default()
         };
         self.client.ask(&Request::Subscribe(changes))?;
-        let Response::Progress(progress) = self.client.ask(&Request::Offer(self.offer))? else {
+        let Response::Progress(progress) = self.client.ask(&self.goods.announcement())? else {
             return Err(ClientError::WrongAnswer);
         };
         self.progress = progress;
         self.under_way.clear();
         (self.on_step)(Step::Begun {
             there: progress.next,
+            of: self.goods.size(),
         });
         Ok(())
     }
@@ -187,7 +241,7 @@ impl<L: Link> Delivery<'_, L> {
     /// Sends chunks until the device has all.
     fn transfer(&mut self) -> Result<(), ClientError> {
         let mut silent = 0;
-        while self.progress.next < self.offer.size {
+        while self.progress.next < self.goods.size() {
             self.fill_window()?;
             let deadline = Instant::now() + self.client.patience().reply;
             match self.client.response(deadline)? {
@@ -221,7 +275,7 @@ impl<L: Link> Delivery<'_, L> {
     fn fill_window(&mut self) -> Result<(), ClientError> {
         let chunk = CHUNK_BYTES as u32;
         let window = usize::from(self.plan.window.clamp(1, CHUNKS_AHEAD));
-        let end = self.offer.size.min(
+        let end = self.goods.size().min(
             self.progress
                 .next
                 .saturating_add(chunk * u32::from(CHUNKS_AHEAD)),
@@ -231,8 +285,9 @@ impl<L: Link> Delivery<'_, L> {
             let busy = self.under_way.iter().any(|(_, other)| *other == offset);
             if !busy && !self.progress.has(offset) {
                 let from = offset as usize;
-                let to = self.bytes.len().min(from + CHUNK_BYTES);
-                let data = self.bytes.get(from..to).unwrap_or_default();
+                let bytes = self.goods.bytes();
+                let to = bytes.len().min(from + CHUNK_BYTES);
+                let data = bytes.get(from..to).unwrap_or_default();
                 let id = self.client.post(&Request::Chunk(Chunk {
                     offset,
                     crc: crc32(data),
@@ -262,7 +317,10 @@ impl<L: Link> Delivery<'_, L> {
     }
 
     fn finish(&mut self) -> Result<InstallStatus, ClientError> {
-        match self.client.ask(&Request::Finish(self.offer.digest))? {
+        match self
+            .client
+            .ask(&Request::Finish(self.goods.target().digest))?
+        {
             Response::Install(status) => Ok(status),
             _ => Err(ClientError::WrongAnswer),
         }

@@ -11,6 +11,7 @@ pub mod loopback;
 pub mod monitor;
 pub mod offer;
 pub mod serial;
+pub mod ship;
 pub mod target;
 pub mod tcp;
 

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
+use tendon_delta::MakeError;
 use tendon_shared::manifest::Manifest;
-use tendon_shared::protocol::deploy::{Digest, Offer};
+use tendon_shared::protocol::deploy::{DeltaOffer, Digest, Offer};
+
+use super::deploy::Goods;
 
 /// Why a file cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -81,5 +84,53 @@ impl Parcel {
             offer,
             manifest,
         })
+    }
+
+    /// The bundle as it is shipped whole.
+    #[must_use]
+    pub fn goods(&self) -> Goods<'_> {
+        Goods::Whole {
+            offer: self.offer,
+            bytes: &self.bytes,
+        }
+    }
+
+    /// The difference from `base`, if sending it is worth the while: it has four fifths of the bundle's bytes at most.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn since(&self, base: &Self) -> Result<Option<Difference>, MakeError> {
+        let bytes = tendon_delta::make(&base.bytes, &self.bytes)?;
+        let worth = bytes.len() <= self.bytes.len() / 5 * 4;
+        let size = u32::try_from(bytes.len()).ok().filter(|_| worth);
+        Ok(size.map(|size| Difference {
+            offer: DeltaOffer {
+                target: self.offer,
+                base: base.offer.digest,
+                digest: Digest(Sha256::digest(&bytes).into()),
+                size,
+            },
+            bytes,
+        }))
+    }
+}
+
+/// A difference between two bundles and its offer.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// What the device is told first.
+    pub offer: DeltaOffer,
+    /// The delta.
+    pub bytes: Vec<u8>,
+}
+
+impl Difference {
+    /// The difference as it is shipped.
+    #[must_use]
+    pub fn goods(&self) -> Goods<'_> {
+        Goods::Delta {
+            offer: self.offer,
+            bytes: &self.bytes,
+        }
     }
 }

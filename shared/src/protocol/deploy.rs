@@ -44,6 +44,19 @@ pub struct Offer {
     pub topology: TopologyId,
 }
 
+/// Announces the difference between the bundle that serves and another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaOffer {
+    /// The bundle that the difference leads to; its digest names the transfer.
+    pub target: Offer,
+    /// SHA-256 of the bundle file that the difference begins from.
+    pub base: Digest,
+    /// SHA-256 of the delta file, whose chunks are sent.
+    pub digest: Digest,
+    /// Length of the delta file in bytes.
+    pub size: u32,
+}
+
 /// A piece of the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk<'a> {

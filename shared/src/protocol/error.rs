@@ -12,6 +12,8 @@ pub enum Next {
     SayHello,
     /// Offer the bundle again; the answer says what is there.
     OfferAgain,
+    /// Send the bundle as a whole.
+    SendWhole,
     /// Try again later; nothing is wrong with the request.
     RetryLater,
     /// Give up and tell the operator: the same thing will fail again.
@@ -84,6 +86,8 @@ pub enum WireError {
     Storage,
     /// The request is known, but this device does not do it.
     Unsupported,
+    /// The difference begins from another bundle than the one that serves, or leads nowhere.
+    OtherBase,
 }
 
 impl WireError {
@@ -93,6 +97,7 @@ impl WireError {
             Self::Malformed | Self::ChunkCorrupt => Next::Resend,
             Self::HelloFirst => Next::SayHello,
             Self::NoTransfer | Self::Incomplete | Self::DigestMismatch => Next::OfferAgain,
+            Self::OtherBase => Next::SendWhole,
             Self::Busy => Next::RetryLater,
             Self::UnsupportedVersion { .. }
             | Self::NoSpace { .. }
@@ -172,6 +177,9 @@ impl WireError {
             Self::NothingToUndo => "there is nothing to go back to",
             Self::Storage => "the device's disk failed: see the device's log",
             Self::Unsupported => "the device does not do this",
+            Self::OtherBase => {
+                "the device serves another bundle than the difference begins from: send the whole bundle"
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ extern crate std;
 
 use super::adapt::{AdaptCommand, AdaptReport, Label, Labelled, Serving};
 use super::capture::{Capture, WirePose};
-use super::deploy::{Chunk, Digest, InstallStatus, Offer, Progress};
+use super::deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
 use super::error::WireError;
 use super::hello::{Hello, VersionRange, Welcome};
 use super::telemetry::{Counters, InputCounts, Numbered, Recognition, Subscription};
@@ -211,6 +211,21 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
                 ..InputCounts::default()
             }))
         ),
+        (
+            "0105000bababababababababababababababababababababababababababababababababac020700cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefc801",
+            Q(Request::OfferDelta(DeltaOffer {
+                target: Offer {
+                    digest,
+                    size: 300,
+                    model: 7,
+                    topology: TopologyId::Kinect20
+                },
+                base: Digest([0xCD; 32]),
+                digest: Digest([0xEF; 32]),
+                size: 200,
+            }))
+        ),
+        ("0105010618", R(Response::Error(WireError::OtherBase))),
         (
             "01050205092801020373697484070100",
             E(Event::Numbered(Numbered {

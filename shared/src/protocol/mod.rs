@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::packet::{self, PAYLOAD_BYTES, PacketError};
 use adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use capture::Capture;
-use deploy::{Chunk, Digest, InstallStatus, Offer, Progress};
+use deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
 use error::WireError;
 use hello::{Hello, Welcome};
 use telemetry::{Counters, InputCounts, Numbered, Recognition, Subscription};
@@ -89,6 +89,9 @@ pub enum Request<'a> {
     Label(Label),
     /// Asks what the input was like; answered with [`Response::Inputs`].
     Inputs,
+    /// Announces a bundle by its difference from the one that serves; answered with [`Response::Progress`]: what the device has of the
+    /// difference already. Chunks and [`Request::Finish`] with the bundle's digest follow, as after [`Request::Offer`].
+    OfferDelta(DeltaOffer),
 }
 
 /// The answer to a request.
