@@ -1,8 +1,13 @@
 //! The pipeline that the agent runs: a [`Runner`] behind the agent's seam.
 
+mod shadow;
+
+pub use shadow::ShadowConfig;
+
 use crate::capture::Event;
 use crate::pipeline::{Idle, Output, Pipeline, Standing};
 use crate::runner::{PipelineConfig, Recognised, Runner, WindowError};
+use shadow::{Shadow, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +19,7 @@ use tendon_bundle::VerifiedBundle;
 use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled, Serving};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::telemetry::{Counters, InputCounts, Numbered, Recognition};
+use tendon_shared::topology::TopologyId;
 
 /// What a pipeline needs beside bundles.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub struct LiveConfig {
     pub pipeline: PipelineConfig,
     /// Folder of the adaptation's state and journal; nothing is kept without.
     pub folder: Option<PathBuf>,
+    /// How a new bundle is watched before it serves.
+    pub shadow: ShadowConfig,
     /// Seed of views and restored weights.
     pub seed: u64,
 }
@@ -34,6 +42,10 @@ pub struct Live {
     config: LiveConfig,
     runner: Option<Runner>,
     standing: Standing,
+    /// The bundle before, which still serves while the one in `runner` is watched.
+    shadow: Option<Shadow>,
+    /// What the pose source said of its skeleton; it says so only once.
+    source: Option<TopologyId>,
     windows: u64,
     sure: u64,
     spent_us: u64,
@@ -50,6 +62,8 @@ impl Live {
             config,
             runner: None,
             standing: Standing::Trial,
+            shadow: None,
+            source: None,
             windows: 0,
             sure: 0,
             spent_us: 0,
@@ -79,6 +93,21 @@ impl Live {
         }
     }
 
+    /// Whose answers are seen.
+    fn serving(&mut self) -> Option<&mut Runner> {
+        match &mut self.shadow {
+            Some(shadow) => Some(&mut shadow.before),
+            None => self.runner.as_mut(),
+        }
+    }
+
+    /// Lets the bundle that is watched serve, and keeps what the one before has learnt.
+    fn end_shadow(&mut self) {
+        if let Some(mut shadow) = self.shadow.take() {
+            shadow.before.adapter_mut().save();
+        }
+    }
+
     fn count_window(&mut self, recognised: &Recognised, classes: usize, started: Instant) {
         self.windows += 1;
         self.spent_us += u64::try_from(started.elapsed().as_micros()).unwrap_or(0);
@@ -105,6 +134,15 @@ impl Pipeline for Live {
         if same && self.standing == standing {
             return Ok(());
         }
+        let before = self
+            .shadow
+            .take_if(|shadow| shadow.before.bundle().id() == bundle.id());
+        if let (Some(shadow), Standing::Confirmed) = (before, standing) {
+            // It never stopped serving.
+            self.runner = Some(shadow.before);
+            self.standing = standing;
+            return Ok(());
+        }
         let places = self.places(&bundle, standing);
         let (runner, refused) = Runner::start(
             bundle,
@@ -119,10 +157,18 @@ impl Pipeline for Live {
             // Kept for whoever wants to know why; the next save would overwrite it.
             let _ = std::fs::rename(path, path.with_extension("damaged"));
         }
-        if let Some(old) = &mut self.runner {
-            old.adapter_mut().save();
-        }
+        self.end_shadow();
         let mut runner = runner;
+        if let Some(topology) = self.source {
+            runner.take(Event::Hello { topology });
+        }
+        if let Some(mut old) = self.runner.take() {
+            old.adapter_mut().save();
+            let proved = self.standing == Standing::Confirmed;
+            if proved && standing == Standing::Trial && self.config.shadow.windows > 0 {
+                self.shadow = Some(Shadow::new(old, self.config.shadow));
+            }
+        }
         if places.state.as_ref().is_some_and(|path| !path.exists()) {
             // From the first moment on the folder says which bundle a stored state must belong to.
             runner.adapter_mut().save();
@@ -142,60 +188,45 @@ impl Pipeline for Live {
 
     fn clear(&mut self) {
         self.runner = None;
+        self.shadow = None;
     }
 
     fn take(&mut self, event: Event, output: &mut dyn FnMut(Output)) {
+        if let Event::Hello { topology } = event {
+            self.source = Some(topology);
+        }
         let Some(runner) = &mut self.runner else {
             return;
         };
         let started = Instant::now();
+        let report_unknown = self.config.pipeline.infer.report_unknown;
+        if let Some(shadow) = &mut self.shadow {
+            let answered = shadow.before.take(event.clone());
+            if let Some(Ok(recognised)) = answered {
+                shadow.answered(&recognised);
+                output(told(&shadow.before, &recognised, report_unknown));
+                let classes = shadow.before.bundle().manifest().classes.len();
+                self.count_window(&recognised, classes, started);
+            }
+            self.watch(event, output);
+            return;
+        }
         let Some(result) = runner.take(event) else {
             return;
         };
-        // A window without a person says nothing about the bundle; one that the encoder cannot answer does.
-        if !matches!(result, Err(WindowError::Empty | WindowError::Prepare(_))) {
+        if tells_of_the_bundle(&result) {
             output(Output::Window {
                 healthy: result.is_ok(),
             });
         }
         let Ok(recognised) = result else { return };
-        let manifest = runner.bundle().manifest();
-        let unknown = recognised.unknown && self.config.pipeline.infer.report_unknown;
-        let name = if unknown {
-            heapless::String::try_from(UNKNOWN).unwrap_or_default()
-        } else {
-            let name = manifest.classes.get(usize::from(recognised.class));
-            name.cloned().unwrap_or_default()
-        };
-        let classes = manifest.classes.len();
+        output(told(runner, &recognised, report_unknown));
+        let classes = runner.bundle().manifest().classes.len();
         self.count_window(&recognised, classes, started);
-        let recognition = Recognition {
-            time_ms: recognised.end_ms,
-            track: recognised.track,
-            class: match u8::try_from(recognised.class) {
-                Ok(class) if !unknown => class,
-                _ => u8::MAX,
-            },
-            name,
-            confidence: thousandths(recognised.confidence),
-            sure: recognised.sure && !unknown,
-            serving: if recognised.adapted {
-                Serving::Adapted
-            } else {
-                Serving::Base
-            },
-        };
-        output(match recognised.window {
-            Some(window) => Output::Numbered(Numbered {
-                window,
-                recognition,
-            }),
-            None => Output::Recognition(recognition),
-        });
     }
 
     fn idle(&mut self, output: &mut dyn FnMut(Output)) -> Idle {
-        let Some(runner) = &mut self.runner else {
+        let Some(runner) = self.serving() else {
             return Idle::Nothing;
         };
         match runner.idle() {
@@ -209,7 +240,7 @@ impl Pipeline for Live {
     }
 
     fn command(&mut self, command: AdaptCommand) -> Result<AdaptReport, WireError> {
-        let runner = self.runner.as_mut().ok_or(WireError::NoModel)?;
+        let runner = self.serving().ok_or(WireError::NoModel)?;
         match command {
             AdaptCommand::Report => {}
             AdaptCommand::Enable => runner.adapter_mut().enable(true),
@@ -230,7 +261,7 @@ impl Pipeline for Live {
     }
 
     fn label(&mut self, label: &Label) -> Result<Labelled, WireError> {
-        let runner = self.runner.as_mut().ok_or(WireError::NoModel)?;
+        let runner = self.serving().ok_or(WireError::NoModel)?;
         Ok(match runner.label(label.window, &label.class) {
             Ok(named) => Labelled::Taken {
                 window: named.window,
@@ -281,9 +312,73 @@ impl Pipeline for Live {
     }
 
     fn close(&mut self) {
+        self.end_shadow();
         if let Some(runner) = &mut self.runner {
             runner.adapter_mut().save();
         }
+    }
+}
+
+impl Live {
+    /// Shows an event to the bundle that is watched, and ends the watch when enough is known.
+    fn watch(&mut self, event: Event, output: &mut dyn FnMut(Output)) {
+        let (Some(runner), Some(shadow)) = (&mut self.runner, &mut self.shadow) else {
+            return;
+        };
+        let Some(result) = runner.take(event) else {
+            return;
+        };
+        let verdict = match &result {
+            Ok(recognised) => shadow.judge(runner, recognised),
+            Err(_) if tells_of_the_bundle(&result) => Verdict::Failed,
+            Err(_) => Verdict::Open,
+        };
+        match verdict {
+            Verdict::Open => {}
+            // What went well so far does not count towards the trial: it begins when the bundle serves.
+            Verdict::Passed => self.end_shadow(),
+            Verdict::Failed => output(Output::Window { healthy: false }),
+        }
+    }
+}
+
+/// Whether a window says something about the bundle: one without a person does not, one that the encoder cannot answer does.
+const fn tells_of_the_bundle(result: &Result<Recognised, WindowError>) -> bool {
+    !matches!(result, Err(WindowError::Empty | WindowError::Prepare(_)))
+}
+
+/// A recognised window as others are told of it.
+fn told(runner: &Runner, recognised: &Recognised, report_unknown: bool) -> Output {
+    let unknown = recognised.unknown && report_unknown;
+    let name = if unknown {
+        heapless::String::try_from(UNKNOWN).unwrap_or_default()
+    } else {
+        let classes = &runner.bundle().manifest().classes;
+        let name = classes.get(usize::from(recognised.class));
+        name.cloned().unwrap_or_default()
+    };
+    let recognition = Recognition {
+        time_ms: recognised.end_ms,
+        track: recognised.track,
+        class: match u8::try_from(recognised.class) {
+            Ok(class) if !unknown => class,
+            _ => u8::MAX,
+        },
+        name,
+        confidence: thousandths(recognised.confidence),
+        sure: recognised.sure && !unknown,
+        serving: if recognised.adapted {
+            Serving::Adapted
+        } else {
+            Serving::Base
+        },
+    };
+    match recognised.window {
+        Some(window) => Output::Numbered(Numbered {
+            window,
+            recognition,
+        }),
+        None => Output::Recognition(recognition),
     }
 }
 

@@ -59,6 +59,8 @@ impl Home {
                 "window.policy=track",
                 "--set",
                 "trial.windows=3",
+                "--set",
+                "trial.shadow.windows=0",
             ])
             .arg("--data-dir")
             .arg(self.data())

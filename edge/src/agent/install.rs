@@ -276,7 +276,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
             return self
                 .fail_trial(
                     WireError::TrialFailed,
-                    "a window of the trial did not go well",
+                    "a window of the trial did not go well, or its answers have nothing to do with those before",
                 )
                 .await;
         }

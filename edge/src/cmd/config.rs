@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
+use tendon_edge::live::ShadowConfig;
 use tendon_edge::runner::PipelineConfig;
 
 /// Everything that `configs/edge.toml` says.
@@ -23,11 +24,16 @@ pub(crate) struct Config {
 pub(crate) struct Trial {
     /// Windows that must go well until a new bundle is confirmed.
     pub(crate) windows: u32,
+    /// How it is watched before it serves.
+    pub(crate) shadow: ShadowConfig,
 }
 
 impl Default for Trial {
     fn default() -> Self {
-        Self { windows: 8 }
+        Self {
+            windows: 8,
+            shadow: ShadowConfig::default(),
+        }
     }
 }
 

@@ -158,6 +158,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         pipeline: Live::new(LiveConfig {
             pipeline: config.pipeline,
             folder: Some(adaptation),
+            shadow: config.trial.shadow,
             seed: args.seed,
         }),
         listener,

@@ -34,6 +34,10 @@ fn live(folder: Option<&Path>) -> Live {
     Live::new(LiveConfig {
         pipeline,
         folder: folder.map(Path::to_owned),
+        shadow: ShadowConfig {
+            windows: 4,
+            agreement: 0.0,
+        },
         seed: 1,
     })
 }
@@ -273,4 +277,91 @@ fn ten_persons_share_one_bounded_memory() {
             "{held:?}"
         );
     }
+}
+
+/// Windows that were said to be healthy, and those that were not.
+fn health(found: &[Output]) -> (usize, usize) {
+    let count = |wanted| {
+        let is = |output: &&Output| **output == Output::Window { healthy: wanted };
+        found.iter().filter(is).count()
+    };
+    (count(true), count(false))
+}
+
+#[test]
+fn a_new_bundle_is_watched_before_it_serves_and_its_trial_begins_then() {
+    let mut live = live(None);
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    show(&mut live, 0, 60);
+    live.switch(bundle(2), Standing::Trial).unwrap();
+    let (first, second) = (bundle(1).id(), bundle(2).id());
+    assert_eq!(live.serving().unwrap().bundle().id(), first);
+    let mut watched = Vec::new();
+    let mut frame = 60;
+    while live.serving().unwrap().bundle().id() == first {
+        assert!(frame < 200, "it never serves");
+        watched.extend(show(&mut live, frame, 1));
+        frame += 1;
+    }
+    assert!(recognitions(&watched) >= 4, "nobody answers meanwhile");
+    assert_eq!(health(&watched), (0, 0));
+    assert_eq!(live.serving().unwrap().bundle().id(), second);
+    assert!(health(&show(&mut live, frame, 60)).0 > 0);
+}
+
+/// What bundle number `seed` says to the first window.
+fn first_answer(seed: u64) -> u8 {
+    let mut live = live(None);
+    live.switch(bundle(seed), Standing::Confirmed).unwrap();
+    let found = show(&mut live, 0, 60);
+    let classes = found.iter().filter_map(|output| match output {
+        Output::Numbered(numbered) => Some(numbered.recognition.class),
+        _ => None,
+    });
+    classes.take(1).next().unwrap()
+}
+
+#[test]
+fn a_bundle_whose_answers_are_strange_gives_way_to_the_one_before_as_it_was() {
+    let strange = (2..50).find(|seed| first_answer(*seed) != first_answer(1));
+    let strange = bundle(strange.unwrap());
+    let mut live = live(None);
+    live.config.shadow = ShadowConfig {
+        windows: 12,
+        agreement: 1.0,
+    };
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    show(&mut live, 0, 120);
+    let learnt = live.serving().unwrap().adapter().observed();
+    assert!(learnt > 0);
+    live.switch(strange, Standing::Trial).unwrap();
+    // Every answer is sure.
+    for runner in [
+        live.runner.as_mut(),
+        live.shadow.as_mut().map(|shadow| &mut shadow.before),
+    ] {
+        runner.unwrap().be_sure();
+    }
+    let watched = show(&mut live, 120, 120);
+    assert!(health(&watched).1 > 0, "{watched:?}");
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    let serving = live.serving().unwrap();
+    assert_eq!(serving.bundle().id(), bundle(1).id());
+    assert!(
+        serving.adapter().observed() > learnt,
+        "it went on meanwhile"
+    );
+}
+
+#[test]
+fn a_new_bundle_knows_the_skeleton_that_the_source_named_once() {
+    let mut live = live(None);
+    live.switch(bundle(1), Standing::Confirmed).unwrap();
+    let topology = TopologyId::Ntu25;
+    live.take(Event::Hello { topology }, &mut |_| {});
+    live.switch(bundle(2), Standing::Trial).unwrap();
+    // Poses of twenty joints are foreign to both now.
+    show(&mut live, 0, 30);
+    let runner = live.runner.as_ref().unwrap();
+    assert!(runner.foreign_poses() + runner.tracks().counts().wrong_joints >= 30);
 }
