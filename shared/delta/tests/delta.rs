@@ -1,4 +1,5 @@
 //! What a delta promises.
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
