@@ -10,5 +10,7 @@ mod adapt_kill;
 mod demo;
 // A bundle reaches a device whole, and a device accepts only what it should.
 mod deploy;
+// A microcontroller with a sensor, emulated, at the end of a bad line.
+mod firmware;
 // Edge processes, bundles and streams of poses.
 mod support;

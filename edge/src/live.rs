@@ -195,6 +195,12 @@ impl Pipeline for Live {
         if let Event::Hello { topology } = event {
             self.source = Some(topology);
         }
+        let event = match event {
+            // What a bridge says needs no bundle.
+            Event::Answer(recognition) => return output(Output::Recognition(*recognition)),
+            Event::Bridge(report) => return output(Output::Bridge(*report)),
+            event => event,
+        };
         let Some(runner) = &mut self.runner else {
             return;
         };

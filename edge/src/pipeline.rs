@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled};
+use tendon_shared::protocol::bridge::BridgeReport;
 use tendon_shared::protocol::capture::Capture;
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::telemetry::{Counters, InputCounts, Numbered, Recognition};
@@ -40,6 +41,8 @@ pub enum Output {
     },
     /// Adaptation changed its state.
     Adapt(AdaptReport),
+    /// A pose bridge told about itself.
+    Bridge(BridgeReport),
     /// From here on a new bundle serves. The pipeline's thread says this, the pipeline itself never does.
     Serves(Standing),
 }
@@ -298,6 +301,11 @@ impl<P: Pipeline> Handle<P> {
     /// See [`Pipeline::count`]; every event that was taken before is counted.
     pub async fn count(&self) -> Counters {
         self.ask(Order::Count).await.unwrap_or_default()
+    }
+
+    /// Waits until the pipeline's thread has answered a question; false when it is gone.
+    pub async fn answers(&self) -> bool {
+        self.ask(Order::Count).await.is_some()
     }
 
     /// See [`Pipeline::clear`].

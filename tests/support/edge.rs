@@ -42,6 +42,11 @@ impl Home {
 
     /// Starts an agent that trusts the tests' key, recognises whole tracks from stdin, and confirms after three of them.
     pub(crate) fn start(&self, more: &[&str]) -> Edge {
+        self.start_on("stdin", more)
+    }
+
+    /// The same with poses from another source.
+    pub(crate) fn start_on(&self, source: &str, more: &[&str]) -> Edge {
         let mut command = Command::new(program("tendon-edge"));
         command
             .args([
@@ -50,7 +55,7 @@ impl Home {
                 "--listen",
                 "127.0.0.1:0",
                 "--source",
-                "stdin",
+                source,
             ])
             .args([
                 "--topology",

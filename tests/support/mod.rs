@@ -1,7 +1,9 @@
 //! What the system tests share: edge processes, bundles and streams of poses.
 
+pub(crate) mod board;
 pub(crate) mod bundles;
 pub(crate) mod edge;
+pub(crate) mod noise;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -190,6 +190,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
                 Output::Recognition(found) => self.publish(Event::Recognition(found)),
                 Output::Numbered(found) => self.publish(Event::Numbered(found)),
                 Output::Adapt(report) => self.publish(Event::Adapt(report)),
+                Output::Bridge(report) => self.publish(Event::Bridge(report)),
                 Output::Serves(Standing::Trial) => self.begin_counting().await,
                 Output::Serves(Standing::Confirmed) => {}
                 Output::Window { healthy } => self.judge(healthy).await,

@@ -4,6 +4,7 @@
 
 pub mod hub;
 mod install;
+pub mod watch;
 
 use std::future::Future;
 use std::io;
@@ -25,9 +26,10 @@ use crate::slots::store::StoreError;
 use crate::transport::serial::{self, Line};
 use crate::transport::{local, session, tcp};
 use hub::Hub;
+use watch::{Sign, Watch};
 
 /// Pause before a serial line is opened again.
-const REOPEN_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Pose events that may wait for the pipeline: ten seconds of one person at 30 Hz, less than 300 KB.
 pub const WAITING_EVENTS: usize = 300;
@@ -93,6 +95,8 @@ pub struct Setup<V: Verifier, P: Pipeline<Bundle = V::Bundle>> {
     pub source_counts: SourceCounts,
     /// Stop when the pose source ends and everything it gave was taken.
     pub stop_after_source: bool,
+    /// Told that the agent is ready and alive.
+    pub watch: Watch,
     /// Told every event.
     pub sink: Sink,
     /// Told what an operator should read.
@@ -122,11 +126,20 @@ where
         setup.source_counts,
     )?;
     hub.serve_installed().await?;
+    let watch = setup.watch;
+    (watch.tell)(Sign::Ready);
     let mut tasks = JoinSet::new();
     tasks.spawn({
         let hub = hub.clone();
         async move {
             hub.listen(outputs).await;
+            Ok(())
+        }
+    });
+    tasks.spawn({
+        let watched = watch.clone().run(hub.clone());
+        async move {
+            watched.await;
             Ok(())
         }
     });
@@ -184,6 +197,7 @@ where
             },
         }
     };
+    (watch.tell)(Sign::Stopping);
     hub.close().await?;
     Ok(outcome?)
 }

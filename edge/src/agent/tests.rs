@@ -485,6 +485,8 @@ async fn runs_until_it_is_told_to_stop() {
     let (stop, stopped) = oneshot::channel::<()>();
     let events = Arc::new(Mutex::new(0));
     let counted = events.clone();
+    let signs = Arc::new(Mutex::new(Vec::new()));
+    let told = signs.clone();
     let setup = Setup {
         settings: Settings {
             device: "d".into(),
@@ -510,9 +512,16 @@ async fn runs_until_it_is_told_to_stop() {
         })),
         source_counts: Arc::new(|_, _| {}),
         stop_after_source: false,
+        watch: Watch {
+            tell: Arc::new(move |sign| told.lock().unwrap().push(sign)),
+            every: Some(Duration::from_millis(1)),
+        },
         sink: Arc::new(|_| {}),
         log: Arc::new(|_| {}),
     };
     run(setup, async { drop(stopped.await) }).await.unwrap();
     assert_eq!(*events.lock().unwrap(), 1000);
+    let signs = signs.lock().unwrap();
+    assert_eq!(signs.first(), Some(&Sign::Ready));
+    assert!(signs.contains(&Sign::Stopping));
 }

@@ -20,6 +20,8 @@ pub struct Counters {
     pub absurd: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
+    /// Packets of a pose bridge that arrived broken.
+    pub broken: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -39,6 +41,8 @@ pub struct CaptureCounts {
     pub absurd: u64,
     /// See [`Counters::connections`].
     pub connections: u64,
+    /// See [`Counters::broken`].
+    pub broken: u64,
 }
 
 impl Counters {
@@ -59,6 +63,7 @@ impl Counters {
             not_finite: read(&self.not_finite),
             absurd: read(&self.absurd),
             connections: read(&self.connections),
+            broken: read(&self.broken),
         }
     }
 }

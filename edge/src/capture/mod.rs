@@ -1,9 +1,11 @@
-//! Takes pose events from a pose estimator: JSON lines on stdin, a UNIX socket, TCP, or a file that is played again.
+//! Takes pose events from a pose estimator: JSON lines on stdin, a UNIX socket, TCP, or a file that is played again; or packets from a
+//! microcontroller at the end of a serial line ([`bridge`]).
 //!
 //! [`framing`] cuts bytes into lines, [`mod@line`] reads one line, [`source`] names where the bytes come from and [`reader`]
 //! pumps them into a bounded channel. Nothing here knows a model. Whatever a peer sends is bounded and counted in
 //! [`counters`]; no input ends the agent.
 
+pub mod bridge;
 pub mod counters;
 pub mod framing;
 pub mod line;
@@ -12,6 +14,8 @@ pub mod source;
 pub mod wire;
 
 use tendon_shared::pose::Pose;
+use tendon_shared::protocol::bridge::BridgeReport;
+use tendon_shared::protocol::telemetry::Recognition;
 use tendon_shared::topology::TopologyId;
 
 /// One thing that a pose source says.
@@ -33,4 +37,8 @@ pub enum Event {
         /// The true class, when a recorded set is played to measure accuracy. Never learnt from.
         label: Option<u16>,
     },
+    /// What a pose bridge recognised by itself; it needs no window.
+    Answer(Box<Recognition>),
+    /// How a pose bridge is and works.
+    Bridge(Box<BridgeReport>),
 }

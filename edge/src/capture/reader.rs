@@ -64,7 +64,7 @@ pub async fn pump<R: AsyncRead + Unpin>(
 }
 
 /// Hands one event on. Returns false when the pipeline has gone.
-async fn forward(event: Event, inlet: &Inlet, overflow: Overflow) -> bool {
+pub(super) async fn forward(event: Event, inlet: &Inlet, overflow: Overflow) -> bool {
     if overflow == Overflow::DropPoses && matches!(event, Event::Pose(_)) {
         return match inlet.sender.try_send(event) {
             Ok(()) => true,
@@ -91,6 +91,8 @@ mod tests {
                 topology: TopologyId::Kinect20,
                 sender,
                 counters: Arc::default(),
+                bridge: Default::default(),
+                log: Arc::new(|_| ()),
             },
             receiver,
         )

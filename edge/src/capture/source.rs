@@ -1,8 +1,11 @@
 //! Where poses come from, and the task that reads them.
 
 use super::Event;
+use super::bridge::{self, BridgeConfig};
 use super::counters::Counters;
 use super::reader::{Overflow, pump};
+use crate::agent::{Log, REOPEN_AFTER};
+use crate::transport::serial::{self, Line};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -25,11 +28,15 @@ pub enum Source {
     Tcp(String),
     /// `replay:<path>`: plays a file of pose lines once.
     Replay(PathBuf),
+    /// `serial:<device>` or `serial:<device>@<baud>`: a pose bridge at the end of a serial line.
+    Serial(Line),
 }
 
 /// The text does not name a pose source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no pose source: use stdin, unix:<path>, tcp:<address>:<port> or replay:<path>")]
+#[error(
+    "`{0}` is no pose source: use stdin, unix:<path>, tcp:<address>:<port>, replay:<path> or serial:<device>"
+)]
 pub struct SourceError(String);
 
 impl FromStr for Source {
@@ -40,6 +47,9 @@ impl FromStr for Source {
             None if text == "stdin" => Ok(Self::Stdin),
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             Some(("replay", path)) if !path.is_empty() => Ok(Self::Replay(path.into())),
+            Some(("serial", line)) => Ok(Self::Serial(
+                line.parse().map_err(|_| SourceError(text.into()))?,
+            )),
             Some(("tcp", address)) if address.contains(':') => {
                 Ok(Self::Tcp(address.trim_start_matches("//").into()))
             }
@@ -57,6 +67,10 @@ pub struct Inlet {
     pub sender: Sender<Event>,
     /// What was read and refused.
     pub counters: Arc<Counters>,
+    /// How a pose bridge should work.
+    pub bridge: BridgeConfig,
+    /// Told what an operator should read.
+    pub log: Log,
 }
 
 impl Source {
@@ -79,6 +93,12 @@ impl Source {
             }
             Self::Tcp(address) => {
                 serve_tcp(TcpListener::bind(address).await.map_err(name)?, inlet).await
+            }
+            Self::Serial(line) => {
+                let log = inlet.log.clone();
+                let talk = |wire| bridge::talk(wire, inlet.clone());
+                serial::serve(line.clone(), REOPEN_AFTER, talk, log).await;
+                Ok(())
             }
             Self::Unix(path) => {
                 remove_stale(path).await.map_err(name)?;
@@ -161,7 +181,9 @@ mod tests {
             Ok(Source::Unix("/run/p.sock".into()))
         );
         assert_eq!("replay:a:b".parse(), Ok(Source::Replay("a:b".into())));
-        for wrong in ["", "udp:1", "tcp:7", "unix:", "stdin:"] {
+        let line = "/dev/ttyACM0@921600".parse().map(Source::Serial).ok();
+        assert_eq!("serial:/dev/ttyACM0@921600".parse().ok(), line);
+        for wrong in ["", "serial:", "udp:1", "tcp:7", "unix:", "stdin:"] {
             assert!(wrong.parse::<Source>().is_err(), "{wrong}");
         }
     }
@@ -176,6 +198,8 @@ mod tests {
             topology: TopologyId::Kinect20,
             sender,
             counters: Arc::clone(&counters),
+            bridge: BridgeConfig::default(),
+            log: Arc::new(|_| ()),
         };
         let task = tokio::spawn(serve_unix(UnixListener::bind(&path).unwrap(), inlet));
         let mut peer = tokio::net::UnixStream::connect(&path).await.unwrap();

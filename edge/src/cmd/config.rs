@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tendon_edge::live::ShadowConfig;
+use tendon_edge::capture::bridge::BridgeConfig;
 use tendon_edge::runner::PipelineConfig;
 
 /// Everything that `configs/edge.toml` says.
@@ -16,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) pipeline: PipelineConfig,
     /// New bundles.
     pub(crate) trial: Trial,
+    /// A pose bridge at the end of a serial line.
+    pub(crate) bridge: BridgeConfig,
 }
 
 /// How a new bundle proves itself.

@@ -7,6 +7,7 @@ mod run;
 mod state;
 mod status;
 mod update;
+mod systemd;
 
 /// Recognises actions in the home, from skeletons alone, and adapts to it.
 #[derive(clap::Parser)]

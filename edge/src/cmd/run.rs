@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use tendon_bundle::TrustedKeys;
 use tendon_edge::agent::{self, Log, Running, Settings, Setup, Sink};
+use tendon_edge::capture::bridge::BridgeConfig;
 use tendon_edge::capture::source::{Inlet, Source};
 use tendon_edge::capture::{self, Event as PoseEvent};
 use tendon_edge::install::receiver::SYNC_BYTES;
@@ -47,7 +48,8 @@ pub(crate) struct Args {
     /// Serial line for hosts, such as /dev/ttyS0 or /dev/ttyS0@921600; may be repeated.
     #[arg(long)]
     serial: Vec<Line>,
-    /// Where poses come from: stdin, unix:<path>, tcp:<address>:<port> or replay:<file>.
+    /// Where poses come from: stdin, unix:<path>, tcp:<address>:<port> or replay:<file>, or serial:<device> for
+    /// a pose bridge.
     #[arg(long)]
     source: Option<Source>,
     /// Skeleton standard of the poses, such as kinect20. Bundles for another one are refused. Without: any bundle is accepted,
@@ -166,7 +168,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         lines: args.serial,
         source: args
             .source
-            .map(|source| poses(source, args.topology, counted.clone())),
+            .map(|source| poses(source, args.topology, counted.clone(), config.bridge)),
         source_counts: Arc::new(move |counters, inputs| {
             let counted = counted.snapshot();
             inputs.malformed += counted.malformed;
@@ -175,8 +177,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             inputs.absurd += counted.absurd;
             counters.bad_poses += counted.malformed + counted.too_long;
             counters.dropped_poses += counted.dropped;
+            let broken = u32::try_from(counted.broken).unwrap_or(u32::MAX);
+            counters.bad_packets = counters.bad_packets.saturating_add(broken);
         }),
         stop_after_source: args.stop_after_source,
+        watch: super::systemd::watch(),
         sink: sink(&args.data_dir, args.json)?,
         log: log(),
     };
@@ -195,6 +200,7 @@ fn poses(
     source: Source,
     topology: Option<TopologyId>,
     counters: Arc<capture::counters::Counters>,
+    bridge: BridgeConfig,
 ) -> agent::Source<PoseEvent> {
     Box::new(move |sender| {
         Box::pin(async move {
@@ -202,6 +208,8 @@ fn poses(
                 topology: topology.unwrap_or(TopologyId::Kinect20),
                 sender,
                 counters,
+                bridge,
+                log: log(),
             };
             source.run(inlet).await
         }) as Running

@@ -21,7 +21,8 @@ pub fn json(event: &Event) -> Option<Value> {
             serde_json::to_value(status).map(|status| json!({ "status": status })),
         ),
         Event::Adapt(report) => ("adapt", serde_json::to_value(report)),
-        Event::Capture(_) => return None,
+        Event::Bridge(report) => ("bridge", serde_json::to_value(report)),
+        Event::Capture(_) | Event::Answer(_) => return None,
     };
     let mut content = content.ok()?;
     content.as_object_mut()?.insert("event".into(), name.into());
@@ -47,7 +48,11 @@ pub fn text(event: &Event) -> Option<String> {
             f64::from(report.guard_adapted) / 1000.0,
             f64::from(report.guard_base) / 1000.0,
         ),
-        Event::Counters(_) | Event::Capture(_) => return None,
+        Event::Bridge(report) => format!(
+            "bridge: {} poses or answers sent, {} broken packets, {} of {} bytes of stack used",
+            report.sent, report.bad_packets, report.stack_used, report.stack_bytes,
+        ),
+        Event::Counters(_) | Event::Capture(_) | Event::Answer(_) => return None,
     })
 }
 

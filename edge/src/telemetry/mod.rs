@@ -37,7 +37,7 @@ impl Meter {
     /// Completes the pipeline's counters.
     pub fn complete(&self, counters: &mut Counters, uptime: Duration, boots: u32, model: u64) {
         counters.uptime_ms = uptime.as_millis() as u64;
-        counters.bad_packets = self.bad_packets.load(Ordering::Relaxed);
+        counters.bad_packets += self.bad_packets.load(Ordering::Relaxed);
         counters.rejected = self.rejected.load(Ordering::Relaxed);
         counters.dropped_poses += u64::from(self.dropped_poses.load(Ordering::Relaxed));
         counters.boots = boots;

@@ -164,6 +164,8 @@ impl Session {
             Request::RollBack => Response::Install(hub.roll_back().await?),
             Request::Label(label) => Response::Labelled(hub.label(label).await?),
             Request::Inputs => Response::Inputs(hub.inputs().await),
+            // This side is no bridge.
+            Request::Bridge(_) | Request::BridgeReport => return Err(WireError::Unsupported),
         })
     }
 
@@ -180,8 +182,8 @@ impl Session {
     fn wants(&self, event: &Event) -> bool {
         match event {
             Event::Recognition(_) | Event::Numbered(_) => self.subscription.recognitions,
-            Event::Install(_) | Event::Adapt(_) => self.subscription.changes,
-            Event::Counters(_) | Event::Capture(_) => false,
+            Event::Install(_) | Event::Adapt(_) | Event::Bridge(_) => self.subscription.changes,
+            Event::Counters(_) | Event::Capture(_) | Event::Answer(_) => false,
         }
     }
 

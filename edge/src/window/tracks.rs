@@ -93,7 +93,7 @@ impl Tracks {
     /// Takes an event; returns the window that it completes, if any.
     pub fn push(&mut self, event: &Event) -> Option<Cut> {
         match event {
-            Event::Hello { .. } => None,
+            Event::Hello { .. } | Event::Answer(_) | Event::Bridge(_) => None,
             Event::Pose(pose) => self.pose(pose),
             Event::End { track, label, .. } => self.end(*track, *label),
         }

@@ -21,6 +21,8 @@ pub fn json(event: &Event) -> Value {
         Event::Install(status) => ("install", object!({ "status": status })),
         Event::Adapt(report) => ("adapt", object!(report)),
         Event::Capture(capture) => ("capture", object!({ "capture": capture })),
+        Event::Bridge(report) => ("bridge", object!(report)),
+        Event::Answer(answer) => ("recognition", object!(answer.recognition)),
     };
     let mut content = content;
     if let Some(fields) = content.as_object_mut() {
@@ -41,6 +43,11 @@ pub fn text(event: &Event) -> String {
         Event::Install(status) => install(status),
         Event::Adapt(report) => adapt(report),
         Event::Capture(_) => "a pose".to_owned(),
+        Event::Bridge(report) => format!(
+            "bridge: {} poses or answers sent, {} broken packets, {} of {} bytes of stack used",
+            report.sent, report.bad_packets, report.stack_used, report.stack_bytes,
+        ),
+        Event::Answer(answer) => recognition(&answer.recognition),
     }
 }
 

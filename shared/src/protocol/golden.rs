@@ -4,6 +4,7 @@
 extern crate std;
 
 use super::adapt::{AdaptCommand, AdaptReport, Label, Labelled, Serving};
+use super::bridge::{Answer, BridgeOutput, BridgeReport, BridgeSettings};
 use super::capture::{Capture, WirePose};
 use super::deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
 use super::error::WireError;
@@ -241,8 +242,61 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
                 },
             }))
         ),
+        (
+            "0105000c01210a",
+            Q(Request::Bridge(BridgeSettings {
+                output: BridgeOutput::Poses,
+                frame_ms: 33,
+                frames: 10,
+            }))
+        ),
+        ("0105000d", Q(Request::BridgeReport)),
+        (
+            "01050109021e00000501020304060708090a0b0c",
+            R(Response::Bridge(BRIDGE))
+        ),
+        (
+            "01050206021e00000501020304060708090a0b0c",
+            E(Event::Bridge(BRIDGE))
+        ),
+        (
+            "01050207280102037369748407010084868808",
+            E(Event::Answer(Answer {
+                recognition: Recognition {
+                    time_ms: 40,
+                    track: 1,
+                    class: 2,
+                    name: text("sit"),
+                    confidence: 900,
+                    sure: true,
+                    serving: Serving::Base,
+                },
+                logits_crc: 0x01020304,
+            }))
+        ),
     ]
 }
+
+const BRIDGE: BridgeReport = BridgeReport {
+    settings: BridgeSettings {
+        output: BridgeOutput::Answers,
+        frame_ms: 30,
+        frames: 0,
+    },
+    topology: TopologyId::Kinect20,
+    classes: 5,
+    uptime_ms: 1,
+    frames: 2,
+    sent: 3,
+    sensor_errors: 4,
+    configured: 6,
+    bad_packets: 7,
+    refused: 8,
+    overruns: 9,
+    stack_bytes: 10,
+    stack_used: 11,
+    window_ms: 12,
+};
 
 #[test]
 fn golden_messages_of_version_1() {

@@ -9,6 +9,7 @@
 //! travel in [`capture`] only, and only towards a device.
 
 pub mod adapt;
+pub mod bridge;
 pub mod capture;
 pub mod deploy;
 pub mod error;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::packet::{self, PAYLOAD_BYTES, PacketError};
 use adapt::{AdaptCommand, AdaptReport, Label, Labelled};
+use bridge::{Answer, BridgeReport, BridgeSettings};
 use capture::Capture;
 use deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
 use error::WireError;
@@ -92,6 +94,10 @@ pub enum Request<'a> {
     /// Announces a bundle by its difference from the one that serves; answered with [`Response::Progress`]: what the device has of the
     /// difference already. Chunks and [`Request::Finish`] with the bundle's digest follow, as after [`Request::Offer`].
     OfferDelta(DeltaOffer),
+    /// Tells a pose bridge how to work; answered with [`Response::Bridge`].
+    Bridge(BridgeSettings),
+    /// Asks a pose bridge about itself; answered with [`Response::Bridge`].
+    BridgeReport,
 }
 
 /// The answer to a request.
@@ -119,6 +125,8 @@ pub enum Response {
     Labelled(Labelled),
     /// What the input was like.
     Inputs(InputCounts),
+    /// How a pose bridge is and works.
+    Bridge(BridgeReport),
 }
 
 /// News that nobody answers.
@@ -136,6 +144,10 @@ pub enum Event {
     Capture(Capture),
     /// The device recognised an action in a window that can be named.
     Numbered(Numbered),
+    /// How a pose bridge is and works: from the bridge when it starts, and from a device that asked one.
+    Bridge(BridgeReport),
+    /// A pose bridge recognised an action with an encoder of its own; devices pass it on as [`Event::Recognition`].
+    Answer(Answer),
 }
 
 /// Why a payload is not a message.
