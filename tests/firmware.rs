@@ -28,6 +28,9 @@ use super::support::edge::{Edge, Home};
 /// Poses without the variable.
 const POSES: u64 = 20_000;
 
+/// Reports within which a bridge must have told of everything that was on the line.
+const REPORTS: usize = 60;
+
 /// What arrived at one end.
 #[derive(Default, Clone, Copy, Debug)]
 struct Seen {
@@ -111,9 +114,14 @@ fn poses_over_a_bad_line(board: Board, seed: u64) {
     report(&edge, poses);
     let took = started.elapsed().as_secs_f64();
     line.calm();
-    // What was under way when the line became good has arrived by the report after the next.
-    report(&edge, poses);
-    let last = report(&edge, poses);
+    // Some reports were on their way already; those that follow tell of everything.
+    let last = (0..REPORTS)
+        .map(|_| report(&edge, poses))
+        .find(|last| {
+            let there = at_board.lock().unwrap();
+            last["bad_packets"] == there.broken && last["refused"] == there.nonsense
+        })
+        .expect("the bridge counts what arrives");
     let counted = counters(&edge);
     let (agent, there) = (*at_agent.lock().unwrap(), *at_board.lock().unwrap());
     println!(
@@ -137,8 +145,6 @@ fn poses_over_a_bad_line(board: Board, seed: u64) {
     );
     // So did the bridge.
     assert_eq!(last["overruns"], 0);
-    assert_eq!(last["bad_packets"], there.broken);
-    assert_eq!(last["refused"], there.nonsense);
     assert!(there.settings >= 1 && last["configured"] == 1);
     let (used, room) = (&last["stack_used"], &last["stack_bytes"]);
     assert!(

@@ -159,6 +159,14 @@ fn main() -> ! {
 
 fn send(packet: &[u8]) {
     for byte in packet {
+        while !UART.ready() {
+            // Asleep until the line takes more. With interrupts masked, one that comes between the question and the sleep ends the sleep.
+            cortex_m::interrupt::free(|_| {
+                if !UART.ready() {
+                    cortex_m::asm::wfi();
+                }
+            });
+        }
         UART.send(*byte);
     }
 }
@@ -175,7 +183,7 @@ fn SysTick() {
     TICKS.store(ticks, Ordering::Release);
 }
 
-/// The UART's interrupt: the only one that is allowed.
+/// The UART's interrupts: the only ones that are allowed.
 #[exception]
 #[allow(unsafe_code, reason = "handlers of exceptions are declared so")]
 unsafe fn DefaultHandler(_: i16) {

@@ -11,10 +11,10 @@ const TX_FULL: u32 = 1;
 const RX_FULL: u32 = 1 << 1;
 /// State: a byte arrived while the last was still there; written to clear it.
 const RX_OVERRUN: u32 = 1 << 3;
-/// Control: transmitter, receiver and the receiver's interrupt on.
-const ENABLE: u32 = 1 | 1 << 1 | 1 << 3;
-/// Interrupts: that of the receiver; written to clear it.
-const RX_INTERRUPT: u32 = 1 << 1;
+/// Control: transmitter, receiver and the interrupts of both on.
+const ENABLE: u32 = 1 | 1 << 1 | 1 << 2 | 1 << 3;
+/// Interrupts of transmitter and receiver; written to clear them.
+const INTERRUPTS: u32 = 1 | 1 << 1;
 
 /// One UART.
 #[derive(Clone, Copy)]
@@ -48,9 +48,13 @@ impl Uart {
         self.data.get();
     }
 
-    /// Waits until the line takes a byte.
+    /// Whether the line takes a byte now; an interrupt tells when it does again.
+    pub(crate) fn ready(self) -> bool {
+        self.state.get() & TX_FULL == 0
+    }
+
+    /// Gives the line a byte; [`Self::ready`] comes first.
     pub(crate) fn send(self, byte: u8) {
-        while self.state.get() & TX_FULL != 0 {}
         self.data.set(byte.into());
     }
 
@@ -59,9 +63,9 @@ impl Uart {
         (self.state.get() & RX_FULL != 0).then(|| self.data.get() as u8)
     }
 
-    /// Clears the receiver's interrupt; true when a byte was lost since the last time.
+    /// Clears the interrupts; true when a byte was lost since the last time.
     pub(crate) fn acknowledge(self) -> bool {
-        self.interrupts.set(RX_INTERRUPT);
+        self.interrupts.set(INTERRUPTS);
         let lost = self.state.get() & RX_OVERRUN != 0;
         if lost {
             self.state.set(RX_OVERRUN);

@@ -13,8 +13,9 @@ const TX_FULL: u32 = 1 << 5;
 const EIGHT_BITS_QUEUES: u32 = 0b11 << 5 | 1 << 4;
 /// Control: UART, transmitter and receiver on.
 const ENABLE: u32 = 1 | 1 << 8 | 1 << 9;
-/// Interrupts: bytes have arrived, bytes have waited, bytes were lost.
+/// Interrupts: bytes have arrived, the line takes more, bytes have waited, bytes were lost.
 const RECEIVED: u32 = 1 << 4;
+const SENT: u32 = 1 << 5;
 const WAITED: u32 = 1 << 6;
 const LOST: u32 = 1 << 10;
 
@@ -50,14 +51,18 @@ impl Uart {
         part.set(divider % 64);
         line.set(EIGHT_BITS_QUEUES);
         control.set(ENABLE);
-        mask.set(RECEIVED | WAITED | LOST);
+        mask.set(RECEIVED | SENT | WAITED | LOST);
         // What came before is nobody's; an emulated UART takes nothing more until it was read.
         data.get();
     }
 
-    /// Waits until the line takes a byte.
+    /// Whether the line takes a byte now; an interrupt tells when it does again.
+    pub(crate) fn ready(self) -> bool {
+        self.register(0x18).get() & TX_FULL == 0
+    }
+
+    /// Gives the line a byte; [`Self::ready`] comes first.
     pub(crate) fn send(self, byte: u8) {
-        while self.register(0x18).get() & TX_FULL != 0 {}
         self.register(0).set(byte.into());
     }
 
@@ -67,10 +72,10 @@ impl Uart {
         (!empty).then(|| self.register(0).get() as u8)
     }
 
-    /// Clears the receiver's interrupts; true when a byte was lost since the last time.
+    /// Clears the interrupts; true when a byte was lost since the last time.
     pub(crate) fn acknowledge(self) -> bool {
         let lost = self.register(0x3C).get() & LOST != 0;
-        self.register(0x44).set(RECEIVED | WAITED | LOST);
+        self.register(0x44).set(RECEIVED | SENT | WAITED | LOST);
         lost
     }
 }
