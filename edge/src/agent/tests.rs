@@ -1,5 +1,7 @@
 //! The agent with a simulated disk, verifier and pipeline, talked to over a simulated wire.
 
+mod cuts;
+
 use super::*;
 use crate::install::verify::Refusal;
 use crate::pipeline::{Idle, Output, Standing};
@@ -10,7 +12,9 @@ use std::sync::Mutex;
 use tendon_shared::packet::{Decoder, PACKET_BYTES, crc32};
 use tendon_shared::protocol::adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use tendon_shared::protocol::capture::Capture;
-use tendon_shared::protocol::deploy::{CHUNK_BYTES, Chunk, Digest, InstallStatus, Offer};
+use tendon_shared::protocol::deploy::{
+    CHUNK_BYTES, Chunk, DeltaOffer, Digest, InstallStatus, Offer,
+};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::hello::{Hello, VersionRange};
 use tendon_shared::protocol::telemetry::{Counters, InputCounts, Subscription};
@@ -21,11 +25,14 @@ const GOOD: u8 = 0;
 const FORGED: u8 = 1;
 const NOT_SERVABLE: u8 = 2;
 
+const FILE_BYTES: usize = 3 * CHUNK_BYTES + 11;
+const PADDING: u8 = 9;
+
 /// The file of a pretended bundle: model version, what is wrong with it, padding.
 fn bundle(model: u64, flaw: u8) -> (Offer, Vec<u8>) {
     let mut bytes = model.to_le_bytes().to_vec();
     bytes.push(flaw);
-    bytes.resize(3 * CHUNK_BYTES + 11, 9);
+    bytes.resize(FILE_BYTES, PADDING);
     let offer = Offer {
         digest: Digest(Sha256::digest(&bytes).into()),
         size: bytes.len() as u32,
@@ -51,6 +58,10 @@ impl Verifier for Pretended {
                 floor,
                 offered: model,
             })),
+            // Half a file, or one with a wrong byte, is never a bundle.
+            _ if bytes.len() != FILE_BYTES || bytes.iter().skip(9).any(|byte| *byte != PADDING) => {
+                Err(refuse(WireError::Tampered))
+            }
             (Some(_), Some(&FORGED)) => Err(refuse(WireError::ForeignKey)),
             (Some(model), Some(&flaw)) => Ok((model, flaw)),
             _ => Err(refuse(WireError::Truncated)),
@@ -217,9 +228,28 @@ impl Bench {
         &mut self,
         (offer, bytes): (Offer, Vec<u8>),
     ) -> Result<InstallStatus, WireError> {
-        let mut answer = self.ask(Request::Offer(offer)).await?;
+        let answer = self.ask(Request::Offer(offer)).await?;
+        self.finish(answer, &bytes, offer.digest).await
+    }
+
+    /// Sends a delta and waits until the trial of what it leads to begins or it is rejected.
+    async fn deploy_delta(
+        &mut self,
+        offer: DeltaOffer,
+        delta: &[u8],
+    ) -> Result<InstallStatus, WireError> {
+        let answer = self.ask(Request::OfferDelta(offer)).await?;
+        self.finish(answer, delta, offer.target.digest).await
+    }
+
+    async fn finish(
+        &mut self,
+        mut answer: Response,
+        bytes: &[u8],
+        digest: Digest,
+    ) -> Result<InstallStatus, WireError> {
         while let Response::Progress(progress) = answer
-            && progress.next < offer.size
+            && (progress.next as usize) < bytes.len()
         {
             let at = progress.next as usize;
             let data = &bytes[at..bytes.len().min(at + CHUNK_BYTES)];
@@ -231,7 +261,7 @@ impl Bench {
                 }))
                 .await?;
         }
-        self.ask(Request::Finish(offer.digest)).await?;
+        self.ask(Request::Finish(digest)).await?;
         self.outcome().await
     }
 

@@ -11,6 +11,8 @@ struct State {
     durable: HashMap<String, Vec<u8>>,
     cached: HashMap<String, Vec<u8>>,
     writes_left: Option<usize>,
+    /// Whether what fails only fails: the power stays.
+    full: bool,
     writes: usize,
 }
 
@@ -24,11 +26,36 @@ impl Fragile {
         self.0.lock().unwrap().writes_left = Some(writes);
     }
 
-    /// Power is back: what was not durable is gone.
+    /// Lets `writes` more writes succeed; then the disk is full until [`Self::restart`].
+    pub(crate) fn fill_after(&self, writes: usize) {
+        let state = &mut *self.0.lock().unwrap();
+        (state.writes_left, state.full) = (Some(writes), true);
+    }
+
+    /// Turns a bit of a byte of a file.
+    pub(crate) fn rot(&self, name: &str, at: usize) {
+        let state = &mut *self.0.lock().unwrap();
+        for files in [&mut state.durable, &mut state.cached] {
+            files.get_mut(name).unwrap()[at] ^= 4;
+        }
+    }
+
+    /// Names and lengths of all files.
+    pub(crate) fn files(&self) -> Vec<(String, usize)> {
+        let state = self.0.lock().unwrap();
+        let files = state.durable.iter();
+        files
+            .map(|(name, bytes)| (name.clone(), bytes.len()))
+            .collect()
+    }
+
+    /// Power is back: what was not durable is gone. Or the disk has room again.
     pub(crate) fn restart(&self) {
         let state = &mut *self.0.lock().unwrap();
         state.writes_left = None;
-        state.cached = state.durable.clone();
+        if !std::mem::take(&mut state.full) {
+            state.cached = state.durable.clone();
+        }
     }
 
     /// Writes so far.
@@ -47,7 +74,9 @@ impl Fragile {
         match state.writes_left {
             Some(usize::MAX) => return cut(),
             Some(0) => {
-                torn(state);
+                if !state.full {
+                    torn(state);
+                }
                 state.writes_left = Some(usize::MAX);
                 return cut();
             }
