@@ -15,19 +15,21 @@ use tendon_host::repo::add::{Change, add};
 use tendon_host::repo::error::RepoError;
 use tendon_host::repo::folder::Repo;
 use tendon_host::repo::init::{Days, Founders, init};
+use tendon_host::repo::pack::pack;
 use tendon_host::repo::publish::{self, Published, copy, publish};
 use tendon_host::repo::rotate::{Rotation, rotate};
 use tendon_host::repo::sign::{merge, sign};
 use tendon_host::repo::status::status;
 use tendon_shared::topology::TopologyId;
 use tendon_trust::TrustError;
+use tendon_trust::archive::Archive;
 use tendon_trust::client::{Client, Clock, Limits, Trusted};
 use tendon_trust::floors::Keeper;
 use tendon_trust::keys::Ed25519;
 use tendon_trust::metadata::Role;
 use tendon_trust::moment::Moment;
 use tendon_trust::offers::{Needs, newest};
-use tendon_trust::source::Folder;
+use tendon_trust::source::{Folder, Source};
 use tendon_trust::store::Memory;
 
 const NOW: Moment = Moment::from_seconds(1_795_000_000);
@@ -98,11 +100,19 @@ fn offer(repo: &Repo, path: &Path) -> Result<Vec<String>, RepoError> {
 /// What a device believes of a folder.
 fn device(store: &mut Memory, folder: &Path) -> Result<(Trusted, Option<Vec<u8>>), TrustError> {
     let root = fs::read(folder.join("metadata/1.root.json")).unwrap();
-    let mut source = Folder::new(folder);
+    read(store, &root, &mut Folder::new(folder))
+}
+
+/// What a device believes of a source.
+fn read(
+    store: &mut Memory,
+    root: &[u8],
+    source: &mut dyn Source,
+) -> Result<(Trusted, Option<Vec<u8>>), TrustError> {
     let keeper = Keeper::open(store).unwrap();
     let clock = Clock::Set(NOW);
-    let mut client = Client::new(keeper, &mut source, &Ed25519, Limits::default(), clock);
-    let trusted = client.refresh(&root)?;
+    let mut client = Client::new(keeper, source, &Ed25519, Limits::default(), clock);
+    let trusted = client.refresh(root)?;
     let needs = Needs {
         topology: Some(TopologyId::Kinect20),
         engine: tendon_engine::format::VERSION.into(),
@@ -181,6 +191,49 @@ fn a_bundle_reaches_devices_with_both_signatures_checked() {
     publish_by(&repo, 7).unwrap();
     let (trusted, _) = device(&mut store, repo.path()).unwrap();
     assert_eq!(trusted.targets.body.targets.len(), 1);
+}
+
+#[test]
+fn one_file_carries_a_repository_to_devices_of_any_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = founded(folder.path());
+    let file = folder.path().join("update.tendon");
+    let first = fs::read(repo.metadata("1.root.json")).unwrap();
+    // The root has changed since, and an old bundle was taken off the list.
+    let rotation = Rotation {
+        roles: vec![Role::Root],
+        remove: vec![secret_key(3).public()],
+        add: vec![secret_key(4).public()],
+        threshold: None,
+    };
+    rotate(&repo, &rotation, LONG, NOW).unwrap();
+    sign_by(&repo, &[1, 2]);
+    publish_by(&repo, 7).unwrap();
+    let new = bundle(folder.path(), 5, RELEASE);
+    let change = Change {
+        bundles: vec![bundle(folder.path(), 3, RELEASE)],
+        remove: Vec::new(),
+    };
+    for change in [
+        change,
+        Change {
+            bundles: vec![new.clone()],
+            remove: vec!["kinect20-3.tendon".to_owned()],
+        },
+    ] {
+        add(&repo, &change, &release(), 180, NOW).unwrap();
+        sign_by(&repo, &[1, 2]);
+        publish_by(&repo, 7).unwrap();
+    }
+    let packed = pack(&repo, &file).unwrap();
+    assert_eq!(packed.targets, 1);
+    let again = folder.path().join("again.tendon");
+    pack(&repo, &again).unwrap();
+    assert!(fs::read(&file).unwrap() == fs::read(&again).unwrap());
+    let mut archive = Archive::open(&file).unwrap();
+    let (trusted, bytes) = read(&mut Memory::default(), &first, &mut archive).unwrap();
+    assert_eq!(trusted.root.version, 2);
+    assert!(bytes.unwrap() == fs::read(&new).unwrap());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use tendon_edge::update::deliver::{Agent, Delivered, Installer, Slots};
 use tendon_edge::update::keep::Kept;
 use tendon_shared::protocol::deploy::InstallStatus;
 use tendon_shared::topology::TopologyId;
+use tendon_trust::archive::Archive;
 use tendon_trust::http::Http;
 use tendon_trust::source::{Folder, Source};
 
@@ -32,8 +33,8 @@ pub(crate) struct Args {
     /// The agent's folder.
     #[arg(long)]
     data_dir: PathBuf,
-    /// The repository: a folder, such as a stick's, or http://server/path. Files are signed, so no TLS is needed.
-    #[arg(long, value_name = "FOLDER|URL")]
+    /// The repository: a folder, such as a stick's, a file of `tendon repo pack`, or http://server/path. Files are signed, so no TLS is needed.
+    #[arg(long, value_name = "FOLDER|FILE|URL")]
     repo: String,
     /// The repository's root file that the device was given (metadata/1.root.json, or a later one).
     #[arg(long)]
@@ -131,6 +132,10 @@ fn source(repo: &str) -> anyhow::Result<Box<dyn Source>> {
         );
     }
     let folder = PathBuf::from(repo);
+    if folder.is_file() {
+        let archive = Archive::open(&folder).with_context(|| format!("cannot use {repo}"))?;
+        return Ok(Box::new(archive));
+    }
     if !folder.join("metadata").is_dir() {
         bail!("{repo} is no repository: it has no folder metadata");
     }

@@ -2,6 +2,7 @@
 
 mod add;
 mod init;
+mod pack;
 mod publish;
 mod rotate;
 mod sign;
@@ -28,6 +29,7 @@ enum Command {
     Sign(sign::Args),
     Rotate(rotate::Args),
     Publish(publish::Args),
+    Pack(pack::Args),
     Status(status::Args),
 }
 
@@ -39,6 +41,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Command::Sign(args) => sign::run(&args),
         Command::Rotate(args) => rotate::run(&args),
         Command::Publish(args) => publish::run(&args),
+        Command::Pack(args) => pack::run(&args),
         Command::Status(args) => status::run(&args),
     }
 }

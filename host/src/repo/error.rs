@@ -41,6 +41,12 @@ pub enum RepoError {
         /// The folder.
         path: PathBuf,
     },
+    /// Nothing was published yet.
+    #[error("{path} has nothing published; publish it first with `tendon repo publish`")]
+    NotPublished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// There is a repository already.
     #[error("{path} is a repository already; change its keys with `tendon repo rotate`")]
     Exists {

@@ -8,6 +8,7 @@ pub mod add;
 pub mod error;
 pub mod folder;
 pub mod init;
+pub mod pack;
 pub mod publish;
 pub mod rotate;
 pub mod sign;

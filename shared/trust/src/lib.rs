@@ -7,6 +7,7 @@
 //! Devices accept ed25519 only. Metadata is read into memory whole, within [`client::Limits`]. What is absent: any clock (time is
 //! an argument), threads, and keys (the host's).
 
+pub mod archive;
 pub mod author;
 pub mod client;
 mod error;
