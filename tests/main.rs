@@ -12,5 +12,7 @@ mod demo;
 mod deploy;
 // A microcontroller with a sensor, emulated, at the end of a bad line.
 mod firmware;
+// A device lets in nobody but the operators of its fleet.
+mod fleet;
 // Edge processes, bundles and streams of poses.
 mod support;

@@ -1,7 +1,7 @@
 //! A real `tendon-edge` process on a folder of its own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -34,6 +34,10 @@ impl Home {
         let key = secret_key(TRUSTED).public().to_text();
         std::fs::write(folder.path().join("key.pub"), key).unwrap();
         Self { folder }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -113,6 +117,10 @@ impl Edge {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn link(&self) -> Tcp {

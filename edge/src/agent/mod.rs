@@ -18,13 +18,14 @@ use tendon_shared::topology::TopologyId;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::install::verify::Verifier;
 use crate::pipeline::Pipeline;
 use crate::slots::storage::Storage;
 use crate::slots::store::StoreError;
 use crate::transport::serial::{self, Line};
-use crate::transport::{local, session, tcp};
+use crate::transport::{local, session, tcp, tls};
 use hub::Hub;
 use watch::{Sign, Watch};
 
@@ -85,6 +86,8 @@ pub struct Setup<V: Verifier, P: Pipeline<Bundle = V::Bundle>> {
     pub pipeline: P,
     /// Where hosts connect.
     pub listener: Option<TcpListener>,
+    /// Lets only operators of the fleet through the listener; everybody, when none.
+    pub tls: Option<TlsAcceptor>,
     /// Where this machine's own commands connect.
     pub local: Option<UnixListener>,
     /// Serial lines to hosts and pose sources.
@@ -145,9 +148,11 @@ where
     });
     if let Some(listener) = setup.listener {
         let hub = hub.clone();
-        tasks.spawn(tcp::serve(listener, move |wire| {
-            session::serve(wire, hub.clone())
-        }));
+        let session = move |wire| session::serve(wire, hub.clone());
+        match setup.tls {
+            Some(acceptor) => tasks.spawn(tls::serve(listener, acceptor, session)),
+            None => tasks.spawn(tcp::serve(listener, session)),
+        };
     }
     if let Some(listener) = setup.local {
         let hub = hub.clone();

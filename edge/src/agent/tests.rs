@@ -528,6 +528,7 @@ async fn runs_until_it_is_told_to_stop() {
         verifier: Pretended,
         pipeline: Windows::default(),
         listener: Some(TcpListener::bind("127.0.0.1:0").await.unwrap()),
+        tls: None,
         local: None,
         lines: Vec::new(),
         source: Some(Box::new(move |queue: mpsc::Sender<Window>| {

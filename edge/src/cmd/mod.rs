@@ -1,6 +1,7 @@
 //! The subcommands of `tendon-edge`, one a file.
 
 mod config;
+mod enroll;
 mod label;
 mod replay;
 mod run;
@@ -19,6 +20,7 @@ pub(crate) struct TendonEdge {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Enroll(enroll::Args),
     Label(label::Args),
     Replay(replay::Args),
     Run(Box<run::Args>),
@@ -31,6 +33,7 @@ impl TendonEdge {
     /// Runs the subcommand that was asked for.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Enroll(args) => enroll::run(args),
             Command::Label(args) => label::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Run(args) => run::run(*args),

@@ -20,10 +20,13 @@ use tendon_edge::telemetry::journal::{FILE_BYTES, Journal};
 use tendon_edge::telemetry::line;
 use tendon_edge::transport::local;
 use tendon_edge::transport::serial::Line;
+use tendon_identity::identity::Identity;
+use tendon_identity::tls;
 use tendon_shared::protocol::hello::DEVICE_ID_BYTES;
 use tendon_shared::topology::TopologyId;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
 
 /// Threads for sessions; inference has its own.
 const WORKERS: usize = 2;
@@ -42,9 +45,12 @@ pub(crate) struct Args {
     /// File with the public keys whose bundles are accepted.
     #[arg(long)]
     trust: PathBuf,
-    /// Address for hosts; port 0 chooses a free one. Use loopback or a trusted network: hosts are not authenticated.
+    /// Address for hosts; port 0 chooses a free one. Without --tls hosts are not authenticated: use loopback or a trusted network.
     #[arg(long)]
     listen: Option<String>,
+    /// Let only operators of the fleet in on --listen; needs `tendon-edge enroll` first.
+    #[arg(long, requires = "listen")]
+    tls: bool,
     /// Serial line for hosts, such as /dev/ttyS0 or /dev/ttyS0@921600; may be repeated.
     #[arg(long)]
     serial: Vec<Line>,
@@ -122,6 +128,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         ),
         None => None,
     };
+    let tls = args.tls.then(|| acceptor(&args.data_dir)).transpose()?;
     let local = match local::listen(&args.data_dir) {
         Ok(local) => Some(local),
         Err(error) => {
@@ -164,6 +171,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             seed: args.seed,
         }),
         listener,
+        tls,
         local,
         lines: args.serial,
         source: args
@@ -194,6 +202,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         }
     };
     Ok(agent::run(setup, shutdown).await?)
+}
+
+/// What lets operators of the device's fleet in.
+fn acceptor(data_dir: &Path) -> anyhow::Result<TlsAcceptor> {
+    let path = super::enroll::path(data_dir);
+    let identity = Identity::read(&path)
+        .context("--tls needs the identity that `tendon-edge enroll` makes")?;
+    Ok(TlsAcceptor::from(tls::server(&identity)?))
 }
 
 fn poses(

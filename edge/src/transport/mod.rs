@@ -1,13 +1,15 @@
 //! Links to hosts: TCP connections, serial lines and a socket for this machine's own commands, all made into a [`Wire`], and the
 //! session that talks over it.
 //!
-//! Nobody here authenticates a host: a bundle is believed for its signature, and the rest of the protocol shows counters and
-//! switches adaptation. Listen on a loopback or a trusted network.
+//! Over [`tls`] a host proves that it is an operator of the device's fleet. Plain TCP and serial lines authenticate nobody: a bundle is
+//! believed for its signature, and the rest of the protocol shows counters and switches adaptation. Listen with them on a loopback or a
+//! trusted network.
 
 pub mod local;
 pub mod serial;
 pub mod session;
 pub mod tcp;
+pub mod tls;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;

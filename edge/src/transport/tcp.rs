@@ -15,10 +15,27 @@ pub const MAX_SESSIONS: usize = 8;
 ///
 /// # Errors
 /// The listener broke. A connection that breaks ends only its own session.
-pub async fn serve<F>(listener: TcpListener, session: impl Fn(Wire) -> F) -> io::Result<()>
+pub async fn serve<F>(
+    listener: TcpListener,
+    session: impl Fn(Wire) -> F + Send + Sync + 'static,
+) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    accept(listener, |stream| async { Some(join(stream)) }, session).await
+}
+
+/// Accepts connections for ever; each is opened and then served in a task of its own.
+pub(super) async fn accept<O, F>(
+    listener: TcpListener,
+    open: impl Fn(TcpStream) -> O,
+    session: impl Fn(Wire) -> F + Send + Sync + 'static,
+) -> io::Result<()>
+where
+    O: Future<Output = Option<Wire>> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let session = Arc::new(session);
     let places = Arc::new(Semaphore::new(MAX_SESSIONS));
     loop {
         // The semaphore is never closed.
@@ -33,9 +50,11 @@ where
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => return Err(error),
         };
-        let running = session(join(stream));
+        let (opening, session) = (open(stream), session.clone());
         tokio::spawn(async move {
-            running.await;
+            if let Some(wire) = opening.await {
+                session(wire).await;
+            }
             drop(place);
         });
     }

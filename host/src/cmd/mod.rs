@@ -11,6 +11,7 @@ mod deploy;
 mod embed;
 mod eval;
 mod export;
+mod fleet;
 mod import;
 mod import_weights;
 mod inspect;
@@ -44,6 +45,7 @@ enum Command {
     Embed(embed::Args),
     Eval(Box<eval::Args>),
     Export(export::Args),
+    Fleet(fleet::Args),
     Import(Box<import::Args>),
     ImportWeights(import_weights::Args),
     Inspect(inspect::Args),
@@ -70,6 +72,7 @@ impl Tendon {
             Command::Embed(args) => embed::run(&args),
             Command::Eval(args) => eval::run(*args),
             Command::Export(args) => export::run(&args),
+            Command::Fleet(args) => fleet::run(args),
             Command::Import(args) => import::run(*args),
             Command::ImportWeights(args) => import_weights::run(&args),
             Command::Inspect(args) => inspect::run(args),

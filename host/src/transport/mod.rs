@@ -1,6 +1,6 @@
 //! Links to devices, and the client that talks over them.
 //!
-//! [`Link`] is all that the client needs of a link: [`serial`], [`tcp`] and [`loopback`] are links, [`faulty`] wraps any of
+//! [`Link`] is all that the client needs of a link: [`serial`], [`tcp`], [`tls`] and [`loopback`] are links, [`faulty`] wraps any of
 //! them and loses, flips, delays and cuts. [`client`] asks and waits for answers, [`deploy`] ships a bundle. What a device does
 //! with it is the device's business.
 
@@ -14,6 +14,7 @@ pub mod serial;
 pub mod ship;
 pub mod target;
 pub mod tcp;
+pub mod tls;
 
 use std::io;
 use std::time::Duration;

@@ -1,14 +1,17 @@
 //! Where a device is, as the command line names it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tendon_identity::identity::check_name;
 use tendon_shared::packet::PACKET_BYTES;
 
 use super::client::Patience;
 use super::serial::{DEFAULT_BAUD, Serial};
 use super::tcp::Tcp;
+use super::tls::Tls;
 use super::{Link, LinkError};
 
 /// Bits on a serial line for each byte: start, eight, stop.
@@ -26,11 +29,22 @@ pub enum Target {
     },
     /// `tcp://host:port`
     Tcp(String),
+    /// `tls:IDENTITY@host:port` or `tls:IDENTITY@NAME=host:port`
+    Tls {
+        /// The operator's identity file.
+        identity: PathBuf,
+        /// The device that must answer; any of the fleet, when none.
+        device: Option<String>,
+        /// Host and port.
+        address: String,
+    },
 }
 
 /// The text names no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no device: write serial:/dev/ttyX, serial:/dev/ttyX@baud or tcp://host:port")]
+#[error(
+    "`{0}` names no device: write serial:/dev/ttyX, serial:/dev/ttyX@baud, tcp://host:port, tls:IDENTITY@host:port or tls:IDENTITY@NAME=host:port"
+)]
 pub struct TargetError(String);
 
 impl FromStr for Target {
@@ -39,10 +53,27 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let wrong = || TargetError(text.to_owned());
         if let Some(address) = text.strip_prefix("tcp://") {
-            let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-            let known = !host.is_empty() && port.parse::<u16>().is_ok();
-            return if known {
+            return if is_address(address) {
                 Ok(Self::Tcp(address.to_owned()))
+            } else {
+                Err(wrong())
+            };
+        }
+        if let Some(rest) = text.strip_prefix("tls:") {
+            let (identity, place) = rest.rsplit_once('@').ok_or_else(wrong)?;
+            let (device, address) = match place.split_once('=') {
+                Some((device, address)) => (Some(device.to_owned()), address),
+                None => (None, place),
+            };
+            let named = device
+                .as_deref()
+                .is_none_or(|device| check_name(device).is_ok());
+            return if named && !identity.is_empty() && is_address(address) {
+                Ok(Self::Tls {
+                    identity: identity.into(),
+                    device,
+                    address: address.to_owned(),
+                })
             } else {
                 Err(wrong())
             };
@@ -62,11 +93,28 @@ impl FromStr for Target {
     }
 }
 
+/// Whether a text is `host:port`.
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Serial { path, baud } => write!(f, "serial:{path}@{baud}"),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Tls {
+                identity,
+                device,
+                address,
+            } => {
+                write!(f, "tls:{}@", identity.display())?;
+                if let Some(device) = device {
+                    write!(f, "{device}=")?;
+                }
+                f.write_str(address)
+            }
         }
     }
 }
@@ -80,6 +128,11 @@ impl Target {
         Ok(match self {
             Self::Serial { path, baud } => Box::new(Serial::open(path, *baud)?),
             Self::Tcp(address) => Box::new(Tcp::open(address)?),
+            Self::Tls {
+                identity,
+                device,
+                address,
+            } => Box::new(Tls::open(address, identity, device.as_deref())?),
         })
     }
 
@@ -107,6 +160,8 @@ mod tests {
             "serial:/dev/ttyUSB0@921600",
             "tcp://192.168.0.7:7070",
             "tcp://[::1]:80",
+            "tls:anna.json@192.168.0.7:7070",
+            "tls:keys/anna@home.json@kitchen=[::1]:80",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
@@ -127,6 +182,10 @@ mod tests {
             "serial:",
             "serial:/dev/a@0",
             "usb:1",
+            "tls:anna.json",
+            "tls:@device:1",
+            "tls:anna.json@device",
+            "tls:anna.json@Kitchen=device:1",
         ] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }

@@ -22,27 +22,30 @@ impl Tcp {
     /// # Errors
     /// [`LinkError::Open`].
     pub fn open(address: &str) -> Result<Self, LinkError> {
-        let connect = || {
-            let mut last =
-                std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-            for address in address.to_socket_addrs()? {
-                match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-                    Ok(stream) => {
-                        stream.set_nodelay(true)?;
-                        stream.set_write_timeout(Some(SEND_TIMEOUT))?;
-                        return Ok(Self(stream));
-                    }
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        };
-        connect().map_err(|source| LinkError::Open {
-            what: format!("tcp://{address}"),
-            hint: "is the device on, and does tendon-edge listen there?",
-            source,
-        })
+        connect(address)
+            .map(Self)
+            .map_err(|source| LinkError::Open {
+                what: format!("tcp://{address}"),
+                hint: "is the device on, and does tendon-edge listen there?",
+                source,
+            })
     }
+}
+
+/// A connection to the first address of `host:port` that answers.
+pub(super) fn connect(address: &str) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_write_timeout(Some(SEND_TIMEOUT))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 impl Link for Tcp {
