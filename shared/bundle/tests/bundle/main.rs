@@ -1,6 +1,9 @@
 //! What verification promises: each bad bundle has its own error, and no bytes make it panic.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+// A thousand damaged and forged files.
+mod hostile;
+
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use tendon_bundle::testing::{Shape, random_bundle, random_contents, secret_key};
