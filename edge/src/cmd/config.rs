@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
-use tendon_edge::live::ShadowConfig;
 use tendon_edge::capture::bridge::BridgeConfig;
+use tendon_edge::live::ShadowConfig;
 use tendon_edge::runner::PipelineConfig;
 
 /// Everything that `configs/edge.toml` says.

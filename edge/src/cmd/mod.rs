@@ -7,8 +7,8 @@ mod replay;
 mod run;
 mod state;
 mod status;
-mod update;
 mod systemd;
+mod update;
 
 /// Recognises actions in the home, from skeletons alone, and adapts to it.
 #[derive(clap::Parser)]
