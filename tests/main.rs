@@ -14,5 +14,7 @@ mod deploy;
 mod firmware;
 // A device lets in nobody but the operators of its fleet.
 mod fleet;
+// A slow and bad serial line is used well.
+mod slow_line;
 // Edge processes, bundles and streams of poses.
 mod support;

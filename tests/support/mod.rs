@@ -4,6 +4,7 @@ pub(crate) mod board;
 pub(crate) mod bundles;
 pub(crate) mod edge;
 pub(crate) mod noise;
+pub(crate) mod slow_line;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
