@@ -37,7 +37,8 @@ pub fn lines(x_name: &str, y_name: &str, series: &[Series]) -> Svg {
     let legend = 16.0 * series.len().div_ceil(3) as f64;
     let (width, height) = (SIZE.0, SIZE.1 + legend);
     let x = Scale::new(range(points().map(|p| p.0)), (LEFT, width - RIGHT));
-    let y = Scale::new(range(points().map(|p| p.1)), (SIZE.1 - BOTTOM, TOP));
+    let (shown, highest) = without_outliers(points().map(|p| p.1));
+    let y = Scale::new(shown, (SIZE.1 - BOTTOM, TOP));
     let mut svg = Svg::new(width, height);
     for tick in y.ticks(5) {
         svg.line("grid", (LEFT, y.at(tick)), (width - RIGHT, y.at(tick)));
@@ -79,9 +80,18 @@ pub fn lines(x_name: &str, y_name: &str, series: &[Series]) -> Svg {
         -90.0,
         y_name,
     );
+    if let Some(highest) = highest {
+        let text = format!("above the frame: up to {}", label(highest.round()));
+        svg.text("soft", (width - RIGHT, TOP + 10.0), Anchor::End, &text);
+    }
     for (index, one) in series.iter().enumerate() {
         let colour = index % COLOURS;
-        let pixels: Vec<(f64, f64)> = one.points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect();
+        let inside = |value: f64| y.at(if value > shown.1 { shown.1 } else { value });
+        let pixels: Vec<(f64, f64)> = one
+            .points
+            .iter()
+            .map(|p| (x.at(p.0), inside(p.1)))
+            .collect();
         svg.polyline(&format!("curve s{colour}"), &pixels);
         let (column, row) = (index % 3, index / 3);
         let at = (
@@ -98,6 +108,20 @@ pub fn lines(x_name: &str, y_name: &str, series: &[Series]) -> Svg {
     svg
 }
 
+/// The range of values that is shown: all of them, unless a few are so high that nothing could be seen of the others. The second value is the
+/// highest then.
+fn without_outliers(values: impl Iterator<Item = f64>) -> ((f64, f64), Option<f64>) {
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let (low, high) = range(sorted.iter().copied());
+    let most = sorted.get(sorted.len() * 9 / 10).copied().unwrap_or(high);
+    if most > 0.0 && high > 10.0 * most {
+        ((low, 1.5 * most), Some(high))
+    } else {
+        ((low, high), None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +135,22 @@ mod tests {
         let html = lines("epoch", "value", &series).html();
         assert_eq!(html.matches("<polyline").count(), 2);
         assert!(html.contains(">loss<") && html.contains(">val<") && html.contains(">epoch<"));
+    }
+
+    #[test]
+    fn a_few_values_that_are_far_too_high_leave_the_others_to_be_seen() {
+        let falling = |n: u32| {
+            (
+                f64::from(n),
+                if n == 0 { 4_000.0 } else { 1.0 / f64::from(n) },
+            )
+        };
+        let series = [Series::new("loss", (0..30).map(falling).collect())];
+        let html = lines("epoch", "loss", &series).html();
+        assert!(html.contains("above the frame: up to 4000"));
+        let ((_, shown), _) = without_outliers((0..30).map(|n| falling(n).1));
+        assert!(shown < 2.0, "{shown}");
+        assert_eq!(without_outliers([1.0, 9.0].into_iter()).1, None);
     }
 
     #[test]
