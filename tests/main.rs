@@ -16,5 +16,7 @@ mod firmware;
 mod fleet;
 // A slow and bad serial line is used well.
 mod slow_line;
+// The package for boards, installed and removed.
+mod package;
 // Edge processes, bundles and streams of poses.
 mod support;

@@ -89,7 +89,7 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
