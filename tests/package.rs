@@ -95,9 +95,7 @@ fn memory() -> Option<(u64, u64)> {
     let found = agents.map(|entry| entry.path()).find(|process| {
         std::fs::read(process.join("cmdline")).is_ok_and(|line| {
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains("qemu")
-                && line.contains("tendon-edge run")
-                && line.contains("/var/lib/tendon")
+            line.contains("qemu-aarch64-static /usr/bin/tendon-edge run")
         })
     })?;
     let status = std::fs::read_to_string(found.join("status")).ok()?;
