@@ -2,6 +2,10 @@
 //!
 //! `TENDON_BAUD=115200 cargo test -p tendon-system-tests slow_line -- --nocapture` measures at that speed; without, a faster line keeps the
 //! test short.
+#![allow(
+    clippy::print_stdout,
+    reason = "the shares of the line are what is shown"
+)]
 
 use crate::support::bundles::{bundle, reissued};
 use crate::support::edge::{Home, PATIENCE};
