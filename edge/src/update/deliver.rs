@@ -130,6 +130,13 @@ impl Installer for Agent {
                     std::thread::sleep(PAUSE);
                     status = install(self.ask(Request::InstallStatus)?)?;
                 }
+                // It is being confirmed.
+                InstallStatus::Trial {
+                    healthy, needed, ..
+                } if healthy >= needed => {
+                    std::thread::sleep(PAUSE);
+                    status = install(self.ask(Request::InstallStatus)?)?;
+                }
                 InstallStatus::Rejected(error) => return Err(DeliverError::Refused(error)),
                 _ => break,
             }
