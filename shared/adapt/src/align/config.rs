@@ -113,7 +113,7 @@ impl Default for ProofConfig {
         Self {
             min_windows: 8,
             margin: 0.01,
-            errors: 2.0,
+            errors: 1.5,
             every: 2,
         }
     }

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 const MEMORY: usize = 64;
 /// The newest of them, by which a proof is lost when somebody hung the camera elsewhere.
 const NEWEST: usize = 16;
+/// Standard errors by which the newest must be worse.
+const CERTAIN: f32 = 2.0;
 
 /// Recent comparisons.
 #[derive(Debug, Clone)]
@@ -14,6 +16,8 @@ pub struct Proof {
     config: ProofConfig,
     gains: VecDeque<f32>,
     corrected: u64,
+    /// Whether it has held since the last loss.
+    held: bool,
 }
 
 impl Proof {
@@ -24,6 +28,7 @@ impl Proof {
             config,
             gains: VecDeque::new(),
             corrected: 0,
+            held: false,
         }
     }
 
@@ -41,17 +46,19 @@ impl Proof {
         if !gain.is_finite() {
             return false;
         }
-        let held = self.holds();
         if self.gains.len() >= MEMORY {
             self.gains.pop_front();
         }
         self.gains.push_back(gain);
         let newest: Vec<f32> = self.gains.iter().rev().take(NEWEST).copied().collect();
         let worse = self.config.margin.min(0.0);
-        let turned = spread(&newest).is_some_and(|(mean, error)| mean + error < worse);
-        let lost = held && (turned || !self.holds());
+        // Doubt alone only ends the answers; what was measured is thrown away when it does harm for certain.
+        let harms = spread(&newest).is_some_and(|(mean, error)| mean + CERTAIN * error < worse);
+        self.held |= self.holds();
+        let lost = self.held && harms;
         if lost {
             self.gains.clear();
+            self.held = false;
         }
         lost
     }
