@@ -71,7 +71,7 @@ pub fn read_key(path: &Path) -> Result<SecretKey, SignError> {
         path: path.to_owned(),
         source,
     };
-    let mode = mode(&fs::metadata(path).map_err(io)?);
+    let mode = tendon_files::mode(&fs::metadata(path).map_err(io)?);
     if mode & 0o077 != 0 {
         return Err(SignError::Exposed {
             path: path.to_owned(),
@@ -127,16 +127,6 @@ fn with_mode(options: &mut OpenOptions, _mode: u32) -> &mut OpenOptions {
     options
 }
 
-#[cfg(unix)]
-fn mode(metadata: &fs::Metadata) -> u32 {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
-}
-
-#[cfg(not(unix))]
-fn mode(_metadata: &fs::Metadata) -> u32 {
-    0o600
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +137,7 @@ mod tests {
         let path = folder.path().join("key");
         let key = SecretKey::from_bytes(&[9; 32]);
         let public = write_key(&path, &key).unwrap();
-        assert_eq!(mode(&fs::metadata(&path).unwrap()), 0o600);
+        assert_eq!(tendon_files::mode(&fs::metadata(&path).unwrap()), 0o600);
         assert_eq!(read_key(&path).unwrap().public(), key.public());
         assert_eq!(fs::read_to_string(public).unwrap(), key.public().to_text());
         let again = write_key(&path, &SecretKey::from_bytes(&[1; 32])).unwrap_err();

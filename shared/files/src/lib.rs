@@ -118,6 +118,20 @@ fn folder(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// Who may do what with a file: the permission bits of owner, group and others.
+#[cfg(unix)]
+#[must_use]
+pub fn mode(metadata: &std::fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+}
+
+/// Who may do what with a file: there are no permission bits here, and it counts as its owner's.
+#[cfg(not(unix))]
+#[must_use]
+pub fn mode(_metadata: &std::fs::Metadata) -> u32 {
+    0o600
+}
+
 #[cfg(unix)]
 fn permissions(access: Access) -> Option<Permissions> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -126,7 +126,7 @@ pub(crate) fn read_private(path: &Path) -> Result<String, IdentityError> {
         source,
     };
     let metadata = fs::metadata(path).map_err(io)?;
-    let mode = mode(&metadata);
+    let mode = tendon_files::mode(&metadata);
     if mode & 0o077 != 0 {
         return Err(IdentityError::Exposed {
             path: path.to_owned(),
@@ -150,16 +150,6 @@ pub(crate) fn write_private(path: &Path, value: &impl Serialize) -> Result<(), I
     };
     let text = serde_json::to_vec_pretty(value).map_err(|error| io(error.into()))?;
     tendon_files::write_private(path, &text).map_err(io)
-}
-
-#[cfg(unix)]
-fn mode(metadata: &fs::Metadata) -> u32 {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
-}
-
-#[cfg(not(unix))]
-fn mode(_metadata: &fs::Metadata) -> u32 {
-    0o600
 }
 
 #[cfg(test)]
