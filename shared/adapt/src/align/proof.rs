@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 const MEMORY: usize = 64;
 /// The newest of them, by which a proof is lost when somebody hung the camera elsewhere.
 const NEWEST: usize = 16;
+/// The latest of all, whose mean must not be a loss: a camera that hangs as before again is answered as before within some windows.
+const LATEST: usize = 8;
 /// Standard errors by which the newest must be worse.
 const CERTAIN: f32 = 2.0;
 
@@ -73,7 +75,10 @@ impl Proof {
     /// Whether aligned windows are to be answered.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.gains.len() >= self.config.min_windows && self.gain() > self.config.margin
+        let latest: f32 = self.gains.iter().rev().take(LATEST).sum();
+        self.gains.len() >= self.config.min_windows
+            && self.gain() > self.config.margin
+            && latest >= 0.0
     }
 }
 
@@ -105,6 +110,19 @@ mod tests {
         let lost: Vec<bool> = (0..MEMORY).map(|_| proof.add(0.6, 0.7)).collect();
         assert!(!proof.holds());
         assert_eq!(lost.iter().filter(|lost| **lost).count(), 1);
+    }
+
+    #[test]
+    fn a_camera_that_hangs_as_before_again_ends_the_answers_within_some_comparisons() {
+        let mut proof = Proof::new(ProofConfig::default());
+        for _ in 0..MEMORY {
+            proof.add(0.8, 0.7);
+        }
+        let until = (0..MEMORY).take_while(|_| {
+            proof.add(0.7, 0.8);
+            proof.holds()
+        });
+        assert!(until.count() < LATEST);
     }
 
     #[test]
