@@ -19,13 +19,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::install::verify::Verifier;
 use crate::pipeline::Pipeline;
 use crate::slots::storage::Storage;
 use crate::slots::store::StoreError;
 use crate::transport::serial::{self, Line};
-use crate::transport::{local, session, tcp, tls};
+use crate::transport::{local, sealed, session, tcp, tls};
 use hub::Hub;
 use watch::{Sign, Watch};
 
@@ -86,8 +87,8 @@ pub struct Setup<V: Verifier, P: Pipeline<Bundle = V::Bundle>> {
     pub pipeline: P,
     /// Where hosts connect.
     pub listener: Option<TcpListener>,
-    /// Lets only operators of the fleet through the listener; everybody, when none.
-    pub tls: Option<TlsAcceptor>,
+    /// Lets only operators of the fleet through the listener and over the lines; everybody, when none.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Where this machine's own commands connect.
     pub local: Option<UnixListener>,
     /// Serial lines to hosts and pose sources.
@@ -149,8 +150,11 @@ where
     if let Some(listener) = setup.listener {
         let hub = hub.clone();
         let session = move |wire| session::serve(wire, hub.clone());
-        match setup.tls {
-            Some(acceptor) => tasks.spawn(tls::serve(listener, acceptor, session)),
+        match &setup.tls {
+            Some(operators) => {
+                let acceptor = TlsAcceptor::from(operators.clone());
+                tasks.spawn(tls::serve(listener, acceptor, session))
+            }
             None => tasks.spawn(tcp::serve(listener, session)),
         };
     }
@@ -163,14 +167,19 @@ where
     for line in setup.lines {
         let hub = hub.clone();
         let log = log.clone();
+        let operators = setup.tls.clone();
         tasks.spawn(async move {
-            serial::serve(
-                line,
-                REOPEN_AFTER,
-                move |wire| session::serve(wire, hub.clone()),
-                log,
-            )
-            .await;
+            let session = move |wire| {
+                let wire = match &operators {
+                    Some(operators) => {
+                        let meter = hub.clone();
+                        sealed::wire(wire, operators, move || meter.meter().bad_packet())
+                    }
+                    None => wire,
+                };
+                session::serve(wire, hub.clone())
+            };
+            serial::serve(line, REOPEN_AFTER, session, log).await;
             Ok(())
         });
     }

@@ -26,7 +26,7 @@ use tendon_shared::protocol::hello::DEVICE_ID_BYTES;
 use tendon_shared::topology::TopologyId;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Threads for sessions; inference has its own.
 const WORKERS: usize = 2;
@@ -48,8 +48,8 @@ pub(crate) struct Args {
     /// Address for hosts; port 0 chooses a free one. Without --tls hosts are not authenticated: use loopback or a trusted network.
     #[arg(long)]
     listen: Option<String>,
-    /// Let only operators of the fleet in on --listen; needs `tendon-edge enroll` first.
-    #[arg(long, requires = "listen")]
+    /// Let only operators of the fleet in on --listen and --serial; needs `tendon-edge enroll` first.
+    #[arg(long)]
     tls: bool,
     /// Serial line for hosts, such as /dev/ttyS0 or /dev/ttyS0@921600; may be repeated.
     #[arg(long)]
@@ -110,6 +110,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     if args.listen.is_none() && args.serial.is_empty() && args.source.is_none() {
         bail!("nothing to do: give --listen or --serial for hosts, and --source for poses");
     }
+    if args.tls && args.listen.is_none() && args.serial.is_empty() {
+        bail!("--tls guards --listen and --serial, and neither is given");
+    }
     let config = super::config::read(args.config.as_deref(), &args.settings)?;
     let keys = TrustedKeys::read(&args.trust)
         .with_context(|| format!("cannot use {}", args.trust.display()))?;
@@ -128,7 +131,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         ),
         None => None,
     };
-    let tls = args.tls.then(|| acceptor(&args.data_dir)).transpose()?;
+    let tls = args.tls.then(|| operators(&args.data_dir)).transpose()?;
     let local = match local::listen(&args.data_dir) {
         Ok(local) => Some(local),
         Err(error) => {
@@ -205,11 +208,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 }
 
 /// What lets operators of the device's fleet in.
-fn acceptor(data_dir: &Path) -> anyhow::Result<TlsAcceptor> {
+fn operators(data_dir: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let path = super::enroll::path(data_dir);
     let identity = Identity::read(&path)
         .context("--tls needs the identity that `tendon-edge enroll` makes")?;
-    Ok(TlsAcceptor::from(tls::server(&identity)?))
+    Ok(tls::server(&identity)?)
 }
 
 fn poses(

@@ -1,11 +1,12 @@
 //! Links to hosts: TCP connections, serial lines and a socket for this machine's own commands, all made into a [`Wire`], and the
 //! session that talks over it.
 //!
-//! Over [`tls`] a host proves that it is an operator of the device's fleet. Plain TCP and serial lines authenticate nobody: a bundle is
-//! believed for its signature, and the rest of the protocol shows counters and switches adaptation. Listen with them on a loopback or a
-//! trusted network.
+//! Over [`tls`], and on a serial line that is [`sealed`], a host proves that it is an operator of the device's fleet. Plain TCP and plain
+//! serial lines authenticate nobody: a bundle is believed for its signature, and the rest of the protocol shows counters and switches
+//! adaptation. Listen with them on a loopback or a trusted network.
 
 pub mod local;
+pub mod sealed;
 pub mod serial;
 pub mod session;
 pub mod tcp;

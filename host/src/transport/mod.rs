@@ -1,7 +1,7 @@
 //! Links to devices, and the client that talks over them.
 //!
-//! [`Link`] is all that the client needs of a link: [`serial`], [`tcp`], [`tls`] and [`loopback`] are links, [`faulty`] wraps any of
-//! them and loses, flips, delays and cuts. [`client`] asks and waits for answers, [`deploy`] ships a bundle. What a device does
+//! [`Link`] is all that the client needs of a link: [`serial`], [`tcp`], [`tls`] and [`loopback`] are links, [`sealed`] wraps any of
+//! them so that both ends know each other, [`faulty`] so that it loses, flips, delays and cuts. [`client`] asks and waits for answers, [`deploy`] ships a bundle. What a device does
 //! with it is the device's business.
 
 pub mod client;
@@ -10,6 +10,7 @@ pub mod faulty;
 pub mod loopback;
 pub mod monitor;
 pub mod offer;
+pub mod sealed;
 pub mod serial;
 pub mod ship;
 pub mod target;

@@ -88,6 +88,8 @@ pub enum WireError {
     Unsupported,
     /// The difference begins from another bundle than the one that serves, or leads nowhere.
     OtherBase,
+    /// Who asks has not said who they are: this link is for operators of the device's fleet.
+    IdentityNeeded,
 }
 
 impl WireError {
@@ -115,7 +117,8 @@ impl WireError {
             | Self::NoModel
             | Self::NothingToUndo
             | Self::Storage
-            | Self::Unsupported => Next::TellOperator,
+            | Self::Unsupported
+            | Self::IdentityNeeded => Next::TellOperator,
         }
     }
 }
@@ -179,6 +182,9 @@ impl WireError {
             Self::Unsupported => "the device does not do this",
             Self::OtherBase => {
                 "the device serves another bundle than the difference begins from: send the whole bundle"
+            }
+            Self::IdentityNeeded => {
+                "the device talks to operators of its fleet only: name the link with your identity, tls:IDENTITY@..."
             }
         }
     }

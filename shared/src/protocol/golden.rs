@@ -227,6 +227,7 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
             }))
         ),
         ("0105010618", R(Response::Error(WireError::OtherBase))),
+        ("0105010619", R(Response::Error(WireError::IdentityNeeded))),
         (
             "01050205092801020373697484070100",
             E(Event::Numbered(Numbered {
