@@ -2,58 +2,22 @@
 
 use crate::support::bundles::bundle;
 use crate::support::edge::{Home, PATIENCE};
-use crate::support::program;
-use std::path::Path;
-use std::process::Command;
+use crate::support::fleet::{enrol, good, run};
+use serialport::SerialPort as _;
+use std::time::Duration;
 use tendon_host::transport::client::{Client, Patience};
-
-/// Runs a program in a folder, and returns whether it went well and what it said.
-fn run(folder: &Path, name: &str, line: &str) -> (bool, String) {
-    let output = Command::new(program(name))
-        .args(line.split(' '))
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
-fn good(folder: &Path, name: &str, line: &str) -> String {
-    let (well, said) = run(folder, name, line);
-    assert!(well, "{name} {line}: {said}");
-    said
-}
 
 #[test]
 fn an_enrolled_device_talks_to_the_operators_of_its_fleet_alone() {
     let home = Home::new();
     let folder = home.folder();
-    good(folder, "tendon", "fleet init homes");
-    let token = good(folder, "tendon", "fleet token homes --device kitchen");
-    let token = token.trim();
-    let enroll = format!("enroll --data-dir data --token {token} -o request.json");
-    good(folder, "tendon-edge", &enroll);
-    good(
-        folder,
-        "tendon",
-        "fleet admit homes request.json -o reply.json",
-    );
+    enrol(folder);
     let (well, said) = run(
         folder,
         "tendon",
         "fleet admit homes request.json -o again.json",
     );
     assert!(!well && said.contains("was used"), "{said}");
-    good(
-        folder,
-        "tendon-edge",
-        "enroll --data-dir data --accept reply.json",
-    );
-    good(
-        folder,
-        "tendon",
-        "fleet operator homes --name anna -o anna.json",
-    );
     let listed = good(folder, "tendon", "fleet status homes");
     assert!(
         listed.contains("kitchen") && listed.contains("admitted"),
@@ -84,6 +48,37 @@ fn an_enrolled_device_talks_to_the_operators_of_its_fleet_alone() {
     assert!(Client::open(edge.link(), once).is_err(), "without TLS");
     let (well, said) = deploy("anna.json@kitchen=");
     assert!(well && said.contains("version 3"), "{said}");
+}
+
+#[test]
+fn a_serial_line_of_a_fleet_is_for_its_operators_alone() {
+    let home = Home::new();
+    let folder = home.folder();
+    enrol(folder);
+    // Both ends stay open here, so that the line is there before and after each program.
+    let (host, hosts_end) = serialport::TTYPort::pair().unwrap();
+    let (device, devices_end) = serialport::TTYPort::pair().unwrap();
+    let [host_name, device_name] = [&hosts_end, &devices_end].map(|end| end.name().unwrap());
+    let pumps = [(&host, &device), (&device, &host)].map(|(from, to)| {
+        let mut from = from.try_clone_native().unwrap();
+        let mut to = to.try_clone_native().unwrap();
+        from.set_timeout(Duration::from_secs(60)).unwrap();
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to))
+    });
+    let _edge = home.start(&["--tls", "--serial", &device_name]);
+    std::fs::write(folder.join("model.tendon"), bundle(3).bytes).unwrap();
+    let line = |whom: &str| {
+        let line = format!("deploy --reconnects 0 --to {whom}serial:{host_name} model.tendon");
+        run(folder, "tendon", &line)
+    };
+    let (well, said) = line("");
+    assert!(!well && said.contains("tls:IDENTITY@"), "{said}");
+    let (well, said) = line("tls:anna.json@hall=");
+    assert!(!well && said.contains("a device of this fleet"), "{said}");
+    let (well, said) = line("tls:anna.json@kitchen=");
+    assert!(well && said.contains("version 3"), "{said}");
+    drop((host, device, hosts_end, devices_end));
+    drop(pumps);
 }
 
 #[test]

@@ -9,16 +9,18 @@
 
 use crate::support::bundles::{bundle, reissued};
 use crate::support::edge::{Home, PATIENCE};
+use crate::support::fleet::enrol;
 use crate::support::slow_line::{Badness, SlowLine};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
-use tendon_host::transport::LinkError;
 use tendon_host::transport::client::Patience;
 use tendon_host::transport::deploy::Plan;
 use tendon_host::transport::offer::Parcel;
+use tendon_host::transport::sealed::Sealed;
 use tendon_host::transport::serial::Serial;
 use tendon_host::transport::ship::{Shipped, ship};
 use tendon_host::transport::target::Target;
+use tendon_host::transport::{Link, LinkError};
 use tendon_shared::protocol::deploy::InstallStatus;
 
 /// Bits on the line for each byte.
@@ -36,12 +38,22 @@ fn baud() -> u32 {
     named.map_or(460_800, |baud| baud.parse().unwrap())
 }
 
-/// Ships `parcel` to a new device, or to one that has `since`, over a line; the share of the line's speed that the file had, and what was
-/// shipped.
-fn shipped(parcel: &Parcel, since: Option<&Parcel>, badness: Badness) -> (f64, Shipped) {
+/// Ships `parcel` to a new device, or to one that has `since`, over a line on which everybody is heard, or `operators` alone; the share of
+/// the line's speed that the file had, and what was shipped.
+fn shipped(
+    parcel: &Parcel,
+    since: Option<&Parcel>,
+    badness: Badness,
+    operators: bool,
+) -> (f64, Shipped) {
     let home = Home::new();
     let (line, host) = SlowLine::new(baud(), badness, 5);
-    let mut edge = home.start(&["--serial", line.device()]);
+    let mut more = vec!["--serial", line.device()];
+    if operators {
+        enrol(home.folder());
+        more.push("--tls");
+    }
+    let mut edge = home.start(&more);
     if let Some(since) = since {
         crate::deploy::deploy(&edge, since).unwrap();
         edge.send_poses(&crate::support::bundles::tracks(1, 3));
@@ -64,8 +76,17 @@ fn shipped(parcel: &Parcel, since: Option<&Parcel>, badness: Badness) -> (f64, S
     let host = Cell::new(Some(host));
     let began = Instant::now();
     let mut sent = Duration::ZERO;
+    let connect = || -> Result<Box<dyn Link>, LinkError> {
+        let line = host.take().map(Serial::new).ok_or(LinkError::Closed)?;
+        if !operators {
+            return Ok(Box::new(line));
+        }
+        let anna = home.folder().join("anna.json");
+        let sealed = Sealed::open(line, "the line", &anna, Some("kitchen"), patience, 7)?;
+        Ok(Box::new(sealed))
+    };
     let shipped = ship(
-        || host.take().map(Serial::new).ok_or(LinkError::Closed),
+        connect,
         || {},
         patience,
         plan,
@@ -86,8 +107,9 @@ fn shipped(parcel: &Parcel, since: Option<&Parcel>, badness: Badness) -> (f64, S
     let least = f64::from(shipped.bytes) * BITS / f64::from(baud());
     let share = least / sent.as_secs_f64();
     println!(
-        "{} baud, {badness:?}: {} bytes{} in {:.1} s, {} sent; {:.1} % of the line",
+        "{} baud, {badness:?}{}: {} bytes{} in {:.1} s, {} sent; {:.1} % of the line",
         baud(),
+        if operators { ", sealed" } else { "" },
         shipped.bytes,
         if shipped.difference {
             " of difference"
@@ -103,7 +125,7 @@ fn shipped(parcel: &Parcel, since: Option<&Parcel>, badness: Badness) -> (f64, S
 
 #[test]
 fn a_good_line_carries_little_but_the_bundle() {
-    let (share, _) = shipped(&bundle(1), None, Badness::default());
+    let (share, _) = shipped(&bundle(1), None, Badness::default(), false);
     assert_used(share, 0.85);
 }
 
@@ -113,12 +135,25 @@ fn a_bad_line_is_still_used_well() {
         lost: 2,
         flipped: 2,
     };
-    let (share, _) = shipped(&bundle(1), None, badness);
+    let (share, _) = shipped(&bundle(1), None, badness, false);
+    assert_used(share, 0.6);
+}
+
+#[test]
+fn knowing_each_other_costs_little_of_the_line() {
+    let (share, _) = shipped(&bundle(1), None, Badness::default(), true);
+    assert_used(share, 0.85);
+    let badness = Badness {
+        lost: 2,
+        flipped: 2,
+    };
+    let (share, _) = shipped(&bundle(1), None, badness, true);
     assert_used(share, 0.6);
 }
 
 #[test]
 fn a_difference_takes_a_fraction_of_the_time() {
-    let (_, shipped) = shipped(&reissued(2, 1), Some(&bundle(1)), Badness::default());
+    let since = Some(&bundle(1));
+    let (_, shipped) = shipped(&reissued(2, 1), since, Badness::default(), false);
     assert!(shipped.difference);
 }

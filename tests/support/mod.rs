@@ -3,6 +3,7 @@
 pub(crate) mod board;
 pub(crate) mod bundles;
 pub(crate) mod edge;
+pub(crate) mod fleet;
 pub(crate) mod noise;
 pub(crate) mod slow_line;
 

@@ -11,7 +11,8 @@ use tendon_shared::protocol::{Event, Request, Response};
 /// Switch a device's adaptation on or off, undo it, name what a window shows, or go back to the bundle before.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud, tcp://host:port, or tls:IDENTITY@host:port with an operator's identity (docs/trust.md).
+    /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud or tcp://host:port; with an operator's identity (docs/trust.md)
+    /// tls:IDENTITY@host:port or tls:IDENTITY@serial:/dev/ttyX.
     #[arg(long)]
     to: Target,
     /// What to do.

@@ -23,7 +23,8 @@ pub(crate) struct Args {
     /// An earlier bundle that the device may serve: if it does, only the difference is sent. May be repeated.
     #[arg(long, value_name = "BUNDLE")]
     since: Vec<PathBuf>,
-    /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud, tcp://host:port, or tls:IDENTITY@host:port with an operator's identity (docs/trust.md).
+    /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud or tcp://host:port; with an operator's identity (docs/trust.md)
+    /// tls:IDENTITY@host:port or tls:IDENTITY@serial:/dev/ttyX.
     #[arg(long)]
     to: Target,
     /// Chunks of 1 KB under way at a time; 1 waits for every answer.

@@ -14,7 +14,8 @@ use tendon_shared::protocol::{Event, Request, Response};
 /// Watch what a device recognises, its counters and its adaptation.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud, tcp://host:port, or tls:IDENTITY@host:port with an operator's identity (docs/trust.md).
+    /// The device: serial:/dev/ttyX, serial:/dev/ttyX@baud or tcp://host:port; with an operator's identity (docs/trust.md)
+    /// tls:IDENTITY@host:port or tls:IDENTITY@serial:/dev/ttyX.
     #[arg(long)]
     to: Target,
     /// Interval of the counters, in ms; 0 for never.
