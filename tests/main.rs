@@ -16,6 +16,8 @@ mod firmware;
 mod fleet;
 // A slow and bad serial line is used well.
 mod slow_line;
+// A repository in one file reaches a device over a link.
+mod packs;
 // The package for boards, installed and removed.
 mod package;
 // Edge processes, bundles and streams of poses.

@@ -300,7 +300,8 @@ impl From<Request<'_>> for Wanted {
             | Request::RollBack
             | Request::Label(_)
             | Request::Inputs
-            | Request::OfferDelta(_) => Self::Refuse(WireError::Unsupported),
+            | Request::OfferDelta(_)
+            | Request::OfferPack(_) => Self::Refuse(WireError::Unsupported),
         }
     }
 }

@@ -9,6 +9,7 @@ use tendon_shared::slot::{SlotEvent, SlotState};
 
 use super::AgentError;
 use super::hub::{Hub, lock};
+use crate::install::receiver::Pack;
 use crate::install::verify::{Refusal, Verifier};
 use crate::pipeline::{Pipeline, Standing};
 
@@ -30,18 +31,22 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         let complete = {
             let receiver = lock(&self.receiver);
             let slots = receiver.store().slots();
+            let pack = receiver.waiting_pack();
+            let pack = pack.filter(|_| self.settings.packs.is_some() && slots.trial().is_none());
             let incoming = slots
                 .incoming()
                 .and_then(|side| receiver.store().record().content(side));
-            incoming.filter(|offer| {
+            let incoming = incoming.filter(|offer| {
                 receiver
                     .progress()
                     .is_some_and(|there| there.next == offer.size)
-            })
+            });
+            let pack = pack.map(|pack| pack.digest);
+            pack.or(incoming.map(|offer| offer.digest))
         };
-        if let Some(offer) = complete {
+        if let Some(digest) = complete {
             // A refusal is in the status and in the log.
-            let _ = self.finish(offer.digest).await;
+            let _ = self.finish(digest).await;
         }
         Ok(())
     }
@@ -179,7 +184,11 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
             })
         });
         let progress = taken.await??;
-        *lock(&self.status) = InstallStatus::Receiving(progress);
+        let mut status = lock(&self.status);
+        // A late repeat of a chunk, while the file is being checked already, changes nothing.
+        if *status != InstallStatus::Verifying {
+            *status = InstallStatus::Receiving(progress);
+        }
         Ok(progress)
     }
 
@@ -192,6 +201,23 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         if *lock(&self.status) == InstallStatus::Verifying {
             return Ok(InstallStatus::Verifying);
         }
+        let pack = self.disk(move |receiver| receiver.finish_pack(digest));
+        let digest = match pack.await? {
+            Ok(Some(Pack::Arrived(pack))) => {
+                self.set_status(InstallStatus::Verifying);
+                let hub = self.clone();
+                tokio::spawn(async move { hub.open_pack(pack).await });
+                return Ok(InstallStatus::Verifying);
+            }
+            Ok(Some(Pack::Taken(bundle))) => bundle,
+            Ok(None) => digest,
+            Err(error) => {
+                if error == WireError::DigestMismatch {
+                    self.reject(error, "the received pack is not the offered one");
+                }
+                return Err(error);
+            }
+        };
         let received = self.disk(move |receiver| {
             let bytes = receiver.finish(digest);
             // A difference fills its slot only now.
@@ -209,7 +235,12 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
                 tokio::spawn(async move { hub.try_out(bytes, offer).await });
                 Ok(InstallStatus::Verifying)
             }
-            Err(WireError::NoTransfer) if matches!(self.status(), InstallStatus::Rejected(_)) => {
+            Err(WireError::NoTransfer)
+                if matches!(
+                    self.status(),
+                    InstallStatus::Rejected(_) | InstallStatus::Kept(_)
+                ) =>
+            {
                 Ok(self.status())
             }
             Err(error) => {
@@ -222,7 +253,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
     }
 
     /// Checks a received file and begins its trial.
-    async fn try_out(self: Arc<Self>, bytes: Vec<u8>, offer: Offer) {
+    pub(super) async fn try_out(self: Arc<Self>, bytes: Vec<u8>, offer: Offer) {
         let floor = lock(&self.receiver).store().record().floor;
         let bundle = match self.verify(bytes, floor, offer).await {
             Ok(bundle) => bundle,
@@ -358,15 +389,15 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         *lock(&self.status)
     }
 
-    fn set_status(&self, status: InstallStatus) {
+    pub(super) fn set_status(&self, status: InstallStatus) {
         let before = std::mem::replace(&mut *lock(&self.status), status);
         if before != status {
             self.publish(Event::Install(status));
         }
     }
 
-    fn reject(&self, error: WireError, details: &str) {
-        (self.log)(&format!("the bundle was refused: {details}"));
+    pub(super) fn reject(&self, error: WireError, details: &str) {
+        (self.log)(&format!("refused: {details}"));
         self.meter.rejected();
         self.set_status(InstallStatus::Rejected(error));
     }

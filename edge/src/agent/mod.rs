@@ -4,6 +4,7 @@
 
 pub mod hub;
 mod install;
+pub mod pack;
 pub mod watch;
 
 use std::future::Future;
@@ -28,6 +29,7 @@ use crate::slots::store::StoreError;
 use crate::transport::serial::{self, Line};
 use crate::transport::{local, sealed, session, tcp, tls};
 use hub::Hub;
+use pack::Packs;
 use watch::{Sign, Watch};
 
 /// Pause before a serial line is opened again.
@@ -58,6 +60,8 @@ pub struct Settings {
     pub trial_windows: u32,
     /// Bytes received between two syncs.
     pub sync_bytes: u32,
+    /// What packs are judged by; they are refused, when none.
+    pub packs: Option<Packs>,
 }
 
 /// Told every event; must be quick.

@@ -1,6 +1,7 @@
 //! The agent with a simulated disk, verifier and pipeline, talked to over a simulated wire.
 
 mod cuts;
+mod packs;
 
 use super::*;
 use crate::install::verify::Refusal;
@@ -19,6 +20,8 @@ use tendon_shared::protocol::error::WireError;
 use tendon_shared::protocol::hello::{Hello, VersionRange};
 use tendon_shared::protocol::telemetry::{Counters, InputCounts, Subscription};
 use tendon_shared::protocol::{Envelope, Message, Request, Response};
+use tendon_trust::client::Clock;
+use tendon_trust::testing::NOW;
 use tokio::sync::oneshot;
 
 const GOOD: u8 = 0;
@@ -143,6 +146,10 @@ struct Bench {
 
 impl Bench {
     async fn start(storage: &Fragile) -> Self {
+        Self::start_with(storage, Some(packs::judged(storage, Clock::Set(NOW)))).await
+    }
+
+    async fn start_with(storage: &Fragile, packs: Option<Packs>) -> Self {
         let pipeline = Windows::default();
         let serving = pipeline.serving.clone();
         let settings = Settings {
@@ -150,6 +157,7 @@ impl Bench {
             topology: Some(TopologyId::Kinect20),
             trial_windows: 3,
             sync_bytes: 2048,
+            packs,
         };
         let (hub, outputs) = Hub::start(
             settings,
@@ -240,6 +248,13 @@ impl Bench {
     ) -> Result<InstallStatus, WireError> {
         let answer = self.ask(Request::OfferDelta(offer)).await?;
         self.finish(answer, delta, offer.target.digest).await
+    }
+
+    /// Sends a pack and waits until the trial of its bundle begins, or what else becomes of it.
+    async fn deploy_pack(&mut self, bytes: &[u8]) -> Result<InstallStatus, WireError> {
+        let offer = packs::offer(bytes);
+        let answer = self.ask(Request::OfferPack(offer)).await?;
+        self.finish(answer, bytes, offer.digest).await
     }
 
     async fn finish(
@@ -523,6 +538,7 @@ async fn runs_until_it_is_told_to_stop() {
             topology: None,
             trial_windows: 1,
             sync_bytes: 1,
+            packs: None,
         },
         storage: Box::new(Fragile::default()),
         verifier: Pretended,

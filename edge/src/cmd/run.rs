@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::rustls::ServerConfig;
 
+use super::update::Time;
+
 /// Threads for sessions; inference has its own.
 const WORKERS: usize = 2;
 
@@ -62,6 +64,13 @@ pub(crate) struct Args {
     /// and a source that does not name its standard is read as kinect20.
     #[arg(long, value_parser = topology)]
     topology: Option<TopologyId>,
+    /// Root file of the repository whose packs (`tendon repo pack`) are taken over links; none are without. The trusted files and floors
+    /// are those of `tendon-edge update`.
+    #[arg(long)]
+    root: Option<PathBuf>,
+    /// Whether the clock is right, for packs: ask the kernel whether a time service has set it (auto), or take it for set or unset.
+    #[arg(long, value_enum, default_value_t = Time::Auto)]
+    time: Time,
     /// Configuration; the defaults without.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -131,6 +140,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         ),
         None => None,
     };
+    let root = args.root.as_deref();
+    let packs = root.map(|root| super::update::packs(&args.data_dir, root, args.time));
+    let packs = packs.transpose()?;
     let tls = args.tls.then(|| operators(&args.data_dir)).transpose()?;
     let local = match local::listen(&args.data_dir) {
         Ok(local) => Some(local),
@@ -161,6 +173,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             topology: args.topology,
             trial_windows: config.trial.windows,
             sync_bytes: SYNC_BYTES,
+            packs,
         },
         storage: Box::new(storage),
         verifier: Trust {

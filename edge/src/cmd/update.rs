@@ -1,12 +1,14 @@
 //! `tendon-edge update`: what a repository offers this device.
 #![allow(clippy::print_stdout, reason = "commands print")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tendon_bundle::TrustedKeys;
+use tendon_edge::agent::pack::Packs;
 use tendon_edge::install::receiver::{Receiver, SYNC_BYTES};
 use tendon_edge::install::verify::Trust;
 use tendon_edge::slots::storage::Disk;
@@ -14,11 +16,12 @@ use tendon_edge::slots::store::Store;
 use tendon_edge::update::clock::{self, Witness};
 use tendon_edge::update::course::{Outcome, Terms, update};
 use tendon_edge::update::deliver::{Agent, Delivered, Installer, Slots};
-use tendon_edge::update::keep::Kept;
+use tendon_edge::update::keep::{self, Kept, Vault};
 use tendon_shared::protocol::deploy::InstallStatus;
 use tendon_shared::topology::TopologyId;
 use tendon_trust::archive::Archive;
 use tendon_trust::http::Http;
+use tendon_trust::metadata::{Root, Signed};
 use tendon_trust::source::{Folder, Source};
 
 /// Longest that one request to a server may take; a bundle of 2 MB at 64 kbit/s needs four minutes.
@@ -55,7 +58,7 @@ pub(crate) struct Args {
 
 /// Who says whether the clock is right.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Time {
+pub(super) enum Time {
     /// The kernel.
     Auto,
     /// It is, for example by a clock with a battery.
@@ -64,10 +67,36 @@ enum Time {
     Unset,
 }
 
+impl Time {
+    const fn witness(self) -> Witness {
+        match self {
+            Self::Auto => Witness::Kernel,
+            Self::Set => Witness::Right,
+            Self::Unset => Witness::Wrong,
+        }
+    }
+}
+
+/// The root file that the device was given.
+fn root(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Signed::<Root>::read(&path.display().to_string(), &bytes)?;
+    Ok(bytes)
+}
+
+/// What an agent judges packs by: what `tendon-edge update` on the same folder believes.
+pub(super) fn packs(data_dir: &Path, root: &Path, time: Time) -> anyhow::Result<Packs> {
+    let folder = keep::folder(data_dir);
+    Ok(Packs {
+        root: self::root(root)?.into(),
+        vault: Arc::new(move || Vault::open(&folder)),
+        clock: Arc::new(move || clock::read(time.witness())),
+    })
+}
+
 /// Updates and prints how it went.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let factory_root = std::fs::read(&args.root)
-        .with_context(|| format!("cannot read {}", args.root.display()))?;
+    let factory_root = root(&args.root)?;
     let keys = TrustedKeys::read(&args.trust)
         .with_context(|| format!("cannot use {}", args.trust.display()))?;
     let verifier = Trust {
@@ -75,22 +104,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         topology: args.topology,
     };
     let mut source = source(&args.repo)?;
-    let folder = args.data_dir.join("trust");
-    let mut kept =
-        Disk::open(&folder).with_context(|| format!("cannot use {}", folder.display()))?;
-    let _alone = super::run::lock(&folder)?;
+    let folder = keep::folder(&args.data_dir);
+    let mut vault =
+        Vault::open(&folder).with_context(|| format!("cannot use {}", folder.display()))?;
     let terms = Terms {
         factory_root: &factory_root,
         topology: args.topology,
-        clock: clock::read(match args.time {
-            Time::Auto => Witness::Kernel,
-            Time::Set => Witness::Right,
-            Time::Unset => Witness::Wrong,
-        }),
+        clock: clock::read(args.time.witness()),
     };
     let mut go = |installer: &mut dyn Installer| {
         update(
-            &mut Kept(&mut kept),
+            &mut Kept(vault.storage()),
             &mut *source,
             installer,
             &verifier,

@@ -1,23 +1,26 @@
-//! Writes the chunks of an offered bundle into a slot, or those of a delta beside it, and remembers what it has.
+//! Writes the chunks of an offered bundle into a slot, or those of a delta or a pack beside it, and remembers what it has.
 //!
 //! Chunks may come in any order within [`CHUNKS_AHEAD`](tendon_shared::protocol::deploy::CHUNKS_AHEAD) of the first missing one. Every
 //! `sync_bytes` the data is made durable and then the position is recorded, in this order, so that after a kill or a power cut the
 //! transfer goes on from data that is really there.
 //!
 //! A delta is kept in a file of its own until it is complete. Only then is the slot begun, filled with what the delta leads to, and
-//! treated as if it had arrived whole: it is verified by the same code.
+//! treated as if it had arrived whole: it is verified by the same code. A pack is kept likewise, until an update has taken a bundle out of it.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tendon_shared::packet::crc32;
-use tendon_shared::protocol::deploy::{Chunk, DeltaOffer, Digest, Offer, Progress};
+use std::io;
+use tendon_shared::protocol::deploy::{Chunk, DeltaOffer, Digest, Offer, PackOffer, Progress};
 use tendon_shared::protocol::error::WireError;
 use tendon_shared::slot::{SlotEvent, SlotState};
 use tendon_shared::topology::TopologyId;
 
+use super::aside::Aside;
 use super::chunks::Chunks;
+use super::position::{self, Position};
 use crate::slots::store::{Store, StoreError};
 use tendon_bundle::MAX_BUNDLE_BYTES;
+use tendon_trust::archive::MAX_PACK_BYTES;
 
 /// Free bytes that must remain after a bundle was received: records, adaptation state and logs need some.
 pub const RESERVE_BYTES: u64 = 4 << 20;
@@ -27,23 +30,34 @@ pub const SYNC_BYTES: u32 = 64 << 10;
 
 /// Name of the file with the recorded position.
 const POSITION: &str = "incoming.position";
-/// Name of the file that a delta is received into.
-const DELTA: &str = "incoming.delta";
-/// Name of the file with the recorded position in a delta.
-const DELTA_POSITION: &str = "delta.position";
+/// Names of the file that a delta is received into, and of the one with its position.
+const DELTA: [&str; 2] = ["incoming.delta", "delta.position"];
+/// Names of the file that a pack is received into, and of the one with its position.
+const PACK: [&str; 2] = ["incoming.pack", "pack.position"];
+/// Name of the file that says which bundle was taken out of which pack.
+const TAKEN: &str = "pack.taken";
 
-/// The recorded position: everything before `next` is durable.
-#[derive(Serialize, Deserialize)]
-struct Position<O> {
-    offer: O,
-    next: u32,
+/// A transfer into a slot under way.
+#[derive(Debug, Clone, Copy)]
+struct Transfer {
+    offer: Offer,
+    chunks: Chunks,
 }
 
-/// A transfer under way.
-#[derive(Debug, Clone, Copy)]
-struct Transfer<O> {
-    offer: O,
-    chunks: Chunks,
+/// A pack that came to its end.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Taken {
+    pack: Digest,
+    bundle: Digest,
+}
+
+/// What a pack is that a peer has sent all of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pack {
+    /// It is there, its digest checked, and an update may read it.
+    Arrived(PackOffer),
+    /// This bundle was taken out of it before.
+    Taken(Digest),
 }
 
 /// Receives bundles into a [`Store`].
@@ -51,9 +65,12 @@ pub struct Receiver {
     store: Store,
     topology: Option<TopologyId>,
     sync_bytes: u32,
-    transfer: Option<Transfer<Offer>>,
+    transfer: Option<Transfer>,
     /// Comes before `transfer` while there is one.
-    delta: Option<Transfer<DeltaOffer>>,
+    delta: Aside<DeltaOffer>,
+    /// Comes before both while there is one.
+    pack: Aside<PackOffer>,
+    taken: Option<Taken>,
 }
 
 impl Receiver {
@@ -71,7 +88,7 @@ impl Receiver {
             .slots()
             .incoming()
             .and_then(|side| store.record().content(side));
-        let position: Option<Position<Digest>> = recorded(&mut store, POSITION)?;
+        let position: Option<Position<Digest>> = position::recorded(store.storage(), POSITION)?;
         let transfer = incoming.map(|offer| {
             let next = position
                 .filter(|position| position.offer == offer.digest && position.next <= offer.size)
@@ -84,22 +101,17 @@ impl Receiver {
         if transfer.is_some_and(|transfer| transfer.chunks.durable() == 0) {
             store.empty()?;
         }
-        let delta: Option<Position<DeltaOffer>> = recorded(&mut store, DELTA_POSITION)?;
-        let delta = delta
-            .filter(|position| position.next <= position.offer.size)
-            .map(|position| Transfer {
-                offer: position.offer,
-                chunks: Chunks::new(position.offer.size, position.next),
-            });
-        if delta.is_some_and(|delta| delta.chunks.durable() == 0) {
-            store.storage().create(DELTA)?;
-        }
+        let delta = Aside::open(store.storage(), DELTA[0], DELTA[1])?;
+        let pack = Aside::open(store.storage(), PACK[0], PACK[1])?;
+        let taken = position::load(store.storage(), TAKEN)?;
         Ok(Self {
             store,
             topology,
             sync_bytes,
             transfer,
             delta,
+            pack,
+            taken,
         })
     }
 
@@ -127,7 +139,7 @@ impl Receiver {
             return Ok(whole(offer.size));
         }
         self.check(offer)?;
-        self.forget_delta().map_err(storage)?;
+        self.forget_asides()?;
         match self.transfer {
             Some(transfer) if transfer.offer == offer => Ok(transfer.chunks.progress()),
             _ => self.begin(offer),
@@ -153,19 +165,39 @@ impl Receiver {
         if there.is_some_and(|there| there.chunks.complete()) {
             return Ok(whole(offer.size));
         }
-        if let Some(delta) = self.delta.filter(|delta| delta.offer == offer) {
-            return Ok(delta.chunks.progress());
+        if let Some(progress) = self.delta.progress(offer) {
+            return Ok(progress);
         }
         self.room(u64::from(offer.target.size) + u64::from(offer.size))?;
-        self.forget_delta().map_err(storage)?;
-        let begun = self.record(DELTA_POSITION, offer, 0);
-        begun.map_err(storage)?;
-        let emptied = self.store.storage().create(DELTA);
-        emptied.map_err(|error| storage(error.into()))?;
-        self.delta = Some(Transfer {
-            offer,
-            chunks: Chunks::new(offer.size, 0),
-        });
+        self.forget_asides()?;
+        let begun = self.delta.begin(self.store.storage(), offer);
+        begun.map_err(disk)?;
+        Ok(Progress::default())
+    }
+
+    /// Answers the offer of a pack: refuses it, or says what is there of it. One whose bundle serves already is there as a whole.
+    ///
+    /// # Errors
+    /// Why the pack is not wanted; nothing changed.
+    pub fn offer_pack(&mut self, offer: PackOffer) -> Result<Progress, WireError> {
+        if self.taken_from(offer.digest).is_some() {
+            return Ok(whole(offer.size));
+        }
+        if u64::from(offer.size) > MAX_PACK_BYTES {
+            return Err(WireError::TooLarge);
+        }
+        if self.store.slots().target().is_none() {
+            return Err(WireError::Busy);
+        }
+        if let Some(progress) = self.pack.progress(offer) {
+            return Ok(progress);
+        }
+        // The bundle in it is no larger than the pack, and then lies beside it.
+        let size = u64::from(offer.size);
+        self.room(size + size.min(MAX_BUNDLE_BYTES))?;
+        self.forget_asides()?;
+        let begun = self.pack.begin(self.store.storage(), offer);
+        begun.map_err(disk)?;
         Ok(Progress::default())
     }
 
@@ -205,8 +237,7 @@ impl Receiver {
     fn begin(&mut self, offer: Offer) -> Result<Progress, WireError> {
         self.room(u64::from(offer.size))?;
         self.transfer = None;
-        let begun = self.record(POSITION, offer.digest, 0);
-        begun.map_err(storage)?;
+        self.record(offer, 0)?;
         self.store.begin(offer).map_err(storage)?;
         self.transfer = Some(Transfer {
             offer,
@@ -220,22 +251,12 @@ impl Receiver {
     /// # Errors
     /// [`WireError::ChunkCorrupt`], [`WireError::ChunkMisplaced`], [`WireError::NoTransfer`], [`WireError::Storage`].
     pub fn chunk(&mut self, chunk: Chunk<'_>) -> Result<Progress, WireError> {
-        if let Some(mut delta) = self.delta {
-            if delta.chunks.wants(&chunk)? {
-                let offset = chunk.offset;
-                let written = self.store.storage();
-                let written = written.write_at(DELTA, offset.into(), chunk.data);
-                written.map_err(|error| storage(error.into()))?;
-                if let Some(next) = delta.chunks.wrote(offset, self.sync_bytes) {
-                    let synced = self.store.storage().sync(DELTA);
-                    synced.map_err(|error| storage(error.into()))?;
-                    self.record(DELTA_POSITION, delta.offer, next)
-                        .map_err(storage)?;
-                    delta.chunks.synced(next);
-                }
-                self.delta = Some(delta);
-            }
-            return Ok(delta.chunks.progress());
+        let sync_bytes = self.sync_bytes;
+        if self.pack.offer().is_some() {
+            return self.pack.chunk(self.store.storage(), chunk, sync_bytes);
+        }
+        if self.delta.offer().is_some() {
+            return self.delta.chunk(self.store.storage(), chunk, sync_bytes);
         }
         let mut transfer = self.transfer.ok_or(WireError::NoTransfer)?;
         if transfer.chunks.wants(&chunk)? {
@@ -243,8 +264,7 @@ impl Receiver {
             self.store.write(offset, chunk.data).map_err(storage)?;
             if let Some(next) = transfer.chunks.wrote(offset, self.sync_bytes) {
                 self.store.sync().map_err(storage)?;
-                self.record(POSITION, transfer.offer.digest, next)
-                    .map_err(storage)?;
+                self.record(transfer.offer, next)?;
                 transfer.chunks.synced(next);
             }
             self.transfer = Some(transfer);
@@ -262,11 +282,9 @@ impl Receiver {
         if self.serves(digest) {
             return Ok(None);
         }
-        if let Some(delta) = self
-            .delta
-            .filter(|delta| delta.offer.target.digest == digest)
-        {
-            self.apply(delta)?;
+        let delta = self.delta.offer();
+        if delta.is_some_and(|delta| delta.target.digest == digest) {
+            self.apply()?;
         }
         let transfer = self
             .transfer
@@ -284,41 +302,102 @@ impl Receiver {
         Ok(Some(bytes))
     }
 
+    /// All chunks of a pack were sent; none when `digest` is no pack's.
+    ///
+    /// # Errors
+    /// [`WireError::Incomplete`]; [`WireError::DigestMismatch`], after which the transfer starts from nothing; [`WireError::Storage`].
+    pub fn finish_pack(&mut self, digest: Digest) -> Result<Option<Pack>, WireError> {
+        if let Some(bundle) = self.taken_from(digest) {
+            return Ok(Some(Pack::Taken(bundle)));
+        }
+        if self.pack.offer().is_none_or(|pack| pack.digest != digest) {
+            return Ok(None);
+        }
+        let arrived = self.pack.check(self.store.storage())?;
+        Ok(Some(Pack::Arrived(arrived)))
+    }
+
+    /// The pack of which everything is there and nothing was decided.
+    pub fn waiting_pack(&self) -> Option<PackOffer> {
+        self.pack.offer().filter(|_| self.pack.is_complete())
+    }
+
+    /// Reads from byte `offset` of the pack into `buffer`, and returns how many bytes; 0 at its end.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn read_pack(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.store.storage().read_at(PACK[0], offset, buffer)
+    }
+
+    /// Puts the bundle that an update has taken out of the pack into the slot, as if it had been received.
+    ///
+    /// # Errors
+    /// Why the bundle is not wanted, and [`WireError::Storage`]. It can be done again.
+    pub fn place(&mut self, offer: Offer, bytes: &[u8]) -> Result<(), WireError> {
+        self.check(offer)?;
+        let there = self.transfer.filter(|there| there.offer == offer);
+        if there.is_some_and(|there| there.chunks.complete()) {
+            return Ok(());
+        }
+        self.fill(offer, bytes)
+    }
+
+    /// The pack came to its end, and is forgotten; `bundle` is the one that serves, or will, when it is offered again.
+    ///
+    /// # Errors
+    /// [`WireError::Storage`].
+    pub fn settle_pack(&mut self, pack: Digest, bundle: Option<Digest>) -> Result<(), WireError> {
+        if let Some(bundle) = bundle {
+            let taken = Taken { pack, bundle };
+            position::store(self.store.storage(), TAKEN, &taken).map_err(disk)?;
+            self.taken = Some(taken);
+        }
+        self.pack.forget(self.store.storage()).map_err(disk)
+    }
+
+    /// The bundle that was taken out of a pack, if it serves or waits in its slot.
+    fn taken_from(&self, pack: Digest) -> Option<Digest> {
+        let bundle = self.taken.filter(|taken| taken.pack == pack)?.bundle;
+        let waits = self
+            .transfer
+            .is_some_and(|transfer| transfer.offer.digest == bundle && transfer.chunks.complete());
+        (waits || self.serves(bundle)).then_some(bundle)
+    }
+
     /// Fills the slot with what a complete delta leads to. Cut anywhere, it can be done again.
-    fn apply(&mut self, delta: Transfer<DeltaOffer>) -> Result<(), WireError> {
-        if !delta.chunks.complete() {
-            return Err(WireError::Incomplete);
-        }
-        let received = self.store.storage().read(DELTA);
-        let received = received.map_err(|error| storage(error.into()))?;
+    fn apply(&mut self) -> Result<(), WireError> {
+        let delta = self.delta.check(self.store.storage())?;
+        let received = self.store.storage().read(DELTA[0]).map_err(disk)?;
         let received = received.unwrap_or_default();
-        if Sha256::digest(&received)[..] != delta.offer.digest.0 {
-            self.forget_delta().map_err(storage)?;
-            return Err(WireError::DigestMismatch);
-        }
         let base = match self.store.serving() {
             Some((side, _)) => self.store.read(side).map_err(storage)?,
             None => Vec::new(),
         };
-        let target = delta.offer.target;
+        let target = delta.target;
         let bytes = tendon_delta::apply(&base, &received, target.size.into());
         let Some(bytes) = bytes.ok().filter(|bytes| {
             bytes.len() as u64 == u64::from(target.size)
                 && Sha256::digest(bytes)[..] == target.digest.0
         }) else {
-            self.forget_delta().map_err(storage)?;
+            self.forget_asides()?;
             return Err(WireError::OtherBase);
         };
-        self.begin(target)?;
-        self.store.write(0, &bytes).map_err(storage)?;
+        self.fill(target, &bytes)?;
+        self.forget_asides()
+    }
+
+    /// Fills the slot with a whole bundle.
+    fn fill(&mut self, offer: Offer, bytes: &[u8]) -> Result<(), WireError> {
+        self.begin(offer)?;
+        self.store.write(0, bytes).map_err(storage)?;
         self.store.sync().map_err(storage)?;
-        self.record(POSITION, target.digest, target.size)
-            .map_err(storage)?;
+        self.record(offer, offer.size)?;
         self.transfer = Some(Transfer {
-            offer: target,
-            chunks: Chunks::new(target.size, target.size),
+            offer,
+            chunks: Chunks::new(offer.size, offer.size),
         });
-        self.forget_delta().map_err(storage)
+        Ok(())
     }
 
     /// A check failed: the slot is rejected and the transfer forgotten.
@@ -350,38 +429,16 @@ impl Receiver {
             .is_some_and(|(_, offer)| offer.digest == digest)
     }
 
-    /// Forgets the delta under way: its record first, so that the file is never taken for another one.
-    fn forget_delta(&mut self) -> Result<(), StoreError> {
-        if self.delta.take().is_some() {
-            self.store.storage().replace(DELTA_POSITION, &[])?;
-            self.store.storage().create(DELTA)?;
-        }
-        Ok(())
+    /// Forgets what is received beside the slots.
+    fn forget_asides(&mut self) -> Result<(), WireError> {
+        self.delta.forget(self.store.storage()).map_err(disk)?;
+        self.pack.forget(self.store.storage()).map_err(disk)
     }
 
-    fn record<O: Serialize>(&mut self, name: &str, offer: O, next: u32) -> Result<(), StoreError> {
-        let mut bytes = [0; 256];
-        let length = postcard::to_slice(&Position { offer, next }, &mut bytes)
-            .map_err(std::io::Error::other)?
-            .len();
-        let mut bytes = bytes[..length].to_vec();
-        bytes.extend(crc32(&bytes).to_le_bytes());
-        Ok(self.store.storage().replace(name, &bytes)?)
+    /// Records how much of a bundle is durable.
+    fn record(&mut self, offer: Offer, next: u32) -> Result<(), WireError> {
+        position::record(self.store.storage(), POSITION, offer.digest, next).map_err(disk)
     }
-}
-
-/// The position that was recorded under `name`, if it is whole.
-fn recorded<O: for<'a> Deserialize<'a>>(
-    store: &mut Store,
-    name: &str,
-) -> Result<Option<Position<O>>, StoreError> {
-    let bytes = store.storage().read(name)?;
-    Ok(bytes.and_then(|bytes| decode_position(&bytes)))
-}
-
-fn decode_position<O: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<Position<O>> {
-    let (body, crc) = bytes.split_last_chunk()?;
-    (crc32(body) == u32::from_le_bytes(*crc)).then(|| postcard::from_bytes(body).ok())?
 }
 
 /// All of a file is there.
@@ -398,6 +455,10 @@ fn storage(error: StoreError) -> WireError {
         StoreError::Impossible(_) => WireError::Busy,
         StoreError::Io(_) | StoreError::Missing(_) => WireError::Storage,
     }
+}
+
+fn disk(error: io::Error) -> WireError {
+    storage(error.into())
 }
 
 #[cfg(test)]

@@ -99,6 +99,15 @@ impl Storage for Fragile {
         Ok(self.0.lock().unwrap().cached.get(name).cloned())
     }
 
+    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = self.0.lock().unwrap();
+        let file = state.cached.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let rest = file.get(offset as usize..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
     /// Worse than a disk: a cut leaves half of the new content in place of the old.
     fn replace(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
         let put = |state: &mut State, content: &[u8]| {

@@ -13,6 +13,12 @@ pub trait Storage: Send + 'static {
     /// The disk's.
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
+    /// Reads from byte `offset` of a file into `buffer`, and returns how many bytes; 0 at its end.
+    ///
+    /// # Errors
+    /// The disk's, also when the file does not exist.
+    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
     /// Replaces a file: after a power cut it has the old or the new content. Durable on return.
     ///
     /// # Errors
@@ -92,6 +98,10 @@ impl Storage for Disk {
         }
     }
 
+    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        File::open(self.path(name))?.read_at(buffer, offset)
+    }
+
     fn replace(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
         let temporary = self.path(&format!("{name}.new"));
         let mut file = File::create(&temporary)?;
@@ -139,6 +149,11 @@ mod tests {
         disk.write_at("b", 0, b"ab").unwrap();
         disk.sync("b").unwrap();
         assert_eq!(disk.read("b").unwrap(), Some(b"abcd".to_vec()));
+        let mut buffer = [0; 8];
+        assert_eq!(disk.read_at("b", 1, &mut buffer).unwrap(), 3);
+        assert_eq!(&buffer[..3], b"bcd");
+        assert_eq!(disk.read_at("b", 9, &mut buffer).unwrap(), 0);
+        assert!(disk.read_at("c", 0, &mut buffer).is_err());
         assert!(disk.free_bytes().unwrap() > 0);
     }
 }

@@ -83,6 +83,7 @@ fn install(status: &InstallStatus) -> String {
         }
         InstallStatus::Confirmed { model } => format!("install: version {model} confirmed"),
         InstallStatus::Rejected(error) => format!("install: rejected, {error}"),
+        InstallStatus::Kept(why) => format!("install: {why}"),
     }
 }
 

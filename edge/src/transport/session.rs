@@ -152,6 +152,7 @@ impl Session {
             }
             Request::Offer(offer) => Response::Progress(hub.offer(offer).await?),
             Request::OfferDelta(offer) => Response::Progress(hub.offer_delta(offer).await?),
+            Request::OfferPack(offer) => Response::Progress(hub.offer_pack(offer).await?),
             Request::Chunk(chunk) => Response::Progress(hub.chunk(chunk).await?),
             Request::Finish(digest) => Response::Install(hub.finish(digest).await?),
             Request::InstallStatus => Response::Install(hub.status()),

@@ -58,5 +58,8 @@ fn append(builder: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) -> std:
     let mut header = tar::Header::new_ustar();
     header.set_size(bytes.len() as u64);
     header.set_mode(0o644);
-    builder.append_data(&mut header, name, bytes)
+    // A name that does not fit is an error here: devices read no extended headers.
+    header.set_path(name)?;
+    header.set_cksum();
+    builder.append(&header, bytes)
 }

@@ -143,21 +143,29 @@ impl<L: Link> Client<L> {
     fn try_ask(&mut self, request: &Request<'_>) -> Result<Response, ClientError> {
         self.last_id = self.last_id.wrapping_add(1);
         let asked = self.last_id;
+        let mut unread = None;
         for _ in 0..self.patience.tries {
             self.send(asked, request)?;
             let deadline = Instant::now() + self.patience.reply;
             while let Some((id, response)) = self.response(deadline)? {
                 match response {
                     _ if id != asked => {}
-                    Response::Error(error) if error.next() == Next::Resend => break,
+                    Response::Error(error) if error.next() == Next::Resend => {
+                        unread = Some(error);
+                        break;
+                    }
                     Response::Error(error) => return Err(ClientError::Device(error)),
                     response => return Ok(response),
                 }
             }
         }
-        Err(ClientError::NoAnswer {
-            tries: self.patience.tries,
-        })
+        // A device that answers and cannot read what it is asked is of another version, not gone.
+        Err(unread.map_or(
+            ClientError::NoAnswer {
+                tries: self.patience.tries,
+            },
+            ClientError::Device,
+        ))
     }
 
     /// Sends a request under a new id and returns the id, without waiting for an answer.

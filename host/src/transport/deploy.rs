@@ -1,4 +1,4 @@
-//! Ships a bundle, or its difference from the one that serves: offer, chunks in a sliding window, finish, and what became of it.
+//! Ships a bundle, its difference from the one that serves, or a pack: offer, chunks in a sliding window, finish, and what became of it.
 //!
 //! A link keeps order, so an answer to a later chunk proves that an earlier one without trace is lost: it is sent again at
 //! once, without waiting for a timeout. The device says in every answer what it has, so a cut or a restart on either side
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tendon_shared::packet::crc32;
 use tendon_shared::protocol::deploy::{
-    CHUNK_BYTES, CHUNKS_AHEAD, Chunk, DeltaOffer, InstallStatus, Offer, Progress,
+    CHUNK_BYTES, CHUNKS_AHEAD, Chunk, DeltaOffer, Digest, InstallStatus, Offer, PackOffer, Progress,
 };
 use tendon_shared::protocol::error::{Next, WireError};
 use tendon_shared::protocol::telemetry::Subscription;
@@ -96,6 +96,13 @@ pub enum Goods<'a> {
         /// The delta.
         bytes: &'a [u8],
     },
+    /// A repository in one file, of which the device chooses a bundle.
+    Pack {
+        /// What it is offered as.
+        offer: PackOffer,
+        /// The file.
+        bytes: &'a [u8],
+    },
 }
 
 impl<'a> Goods<'a> {
@@ -103,7 +110,9 @@ impl<'a> Goods<'a> {
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         match self {
-            Self::Whole { bytes, .. } | Self::Delta { bytes, .. } => bytes,
+            Self::Whole { bytes, .. } | Self::Delta { bytes, .. } | Self::Pack { bytes, .. } => {
+                bytes
+            }
         }
     }
 
@@ -113,15 +122,17 @@ impl<'a> Goods<'a> {
         match self {
             Self::Whole { offer, .. } => offer.size,
             Self::Delta { offer, .. } => offer.size,
+            Self::Pack { offer, .. } => offer.size,
         }
     }
 
-    /// The bundle that serves in the end.
+    /// What names the transfer at its end: the digest of the bundle that serves then, or of the pack.
     #[must_use]
-    pub const fn target(&self) -> Offer {
+    pub const fn digest(&self) -> Digest {
         match self {
-            Self::Whole { offer, .. } => *offer,
-            Self::Delta { offer, .. } => offer.target,
+            Self::Whole { offer, .. } => offer.digest,
+            Self::Delta { offer, .. } => offer.target.digest,
+            Self::Pack { offer, .. } => offer.digest,
         }
     }
 
@@ -129,6 +140,7 @@ impl<'a> Goods<'a> {
         match self {
             Self::Whole { offer, .. } => Request::Offer(*offer),
             Self::Delta { offer, .. } => Request::OfferDelta(*offer),
+            Self::Pack { offer, .. } => Request::OfferPack(*offer),
         }
     }
 }
@@ -317,10 +329,7 @@ impl<L: Link> Delivery<'_, L> {
     }
 
     fn finish(&mut self) -> Result<InstallStatus, ClientError> {
-        match self
-            .client
-            .ask(&Request::Finish(self.goods.target().digest))?
-        {
+        match self.client.ask(&Request::Finish(self.goods.digest()))? {
             Response::Install(status) => Ok(status),
             _ => Err(ClientError::WrongAnswer),
         }
@@ -334,9 +343,8 @@ impl<L: Link> Delivery<'_, L> {
             (self.on_step)(Step::Install(status));
             let deadline = match (status, self.plan.trial) {
                 (InstallStatus::Rejected(error), _) => return Err(ClientError::Device(error)),
-                (InstallStatus::Confirmed { .. }, _) | (InstallStatus::Trial { .. }, None) => {
-                    return Ok(status);
-                }
+                (InstallStatus::Confirmed { .. } | InstallStatus::Kept(_), _)
+                | (InstallStatus::Trial { .. }, None) => return Ok(status),
                 (InstallStatus::Trial { .. }, Some(wait)) => {
                     *trial_by.get_or_insert_with(|| Instant::now() + wait)
                 }

@@ -57,6 +57,15 @@ pub struct DeltaOffer {
     pub size: u32,
 }
 
+/// Announces a pack: a repository of bundles in one file, of which the device chooses one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackOffer {
+    /// SHA-256 of the file; names the transfer.
+    pub digest: Digest,
+    /// Length of the file in bytes.
+    pub size: u32,
+}
+
 /// A piece of the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk<'a> {
@@ -116,6 +125,45 @@ pub enum InstallStatus {
     },
     /// The bundle was refused or its trial failed; what served before serves.
     Rejected(WireError),
+    /// A pack is believed, and nothing of it was installed; what served before serves.
+    Kept(Kept),
+}
+
+/// Why nothing of a believed pack was installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// It offers nothing for the device's skeleton standard and software.
+    NothingOffered,
+    /// What it offers serves already, or is older than what was confirmed.
+    NothingNewer {
+        /// Model version that is offered.
+        offered: u64,
+        /// Lowest that is taken.
+        floor: u64,
+    },
+    /// The bundle is good, but the device's clock is not set, so nobody knows whether the pack has expired. The device keeps the pack.
+    ClockUnset {
+        /// The bundle's model version.
+        model: u64,
+    },
+}
+
+impl core::fmt::Display for Kept {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NothingOffered => {
+                f.write_str("the pack is good and offers nothing for this device")
+            }
+            Self::NothingNewer { offered, floor } => write!(
+                f,
+                "nothing newer: the pack offers model version {offered}, the device has confirmed {floor}"
+            ),
+            Self::ClockUnset { model } => write!(
+                f,
+                "model version {model} is good but was not installed: the device's clock is not set; set it and deploy the pack again, which need not be sent again"
+            ),
+        }
+    }
 }
 
 #[cfg(test)]

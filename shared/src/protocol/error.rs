@@ -90,6 +90,55 @@ pub enum WireError {
     OtherBase,
     /// Who asks has not said who they are: this link is for operators of the device's fleet.
     IdentityNeeded,
+    /// The device was started without a root file, so it cannot tell whose packs to believe.
+    NoRoot,
+    /// The file is not a pack.
+    NotAPack,
+    /// A file of the pack has too few signatures of the keys that count.
+    Unsigned {
+        /// Whose signatures are missing.
+        role: PackRole,
+    },
+    /// A file of the pack is older than one that was seen before (protection against rollback).
+    RolledBack {
+        /// The role of the file.
+        role: PackRole,
+        /// Oldest version that the device accepts.
+        floor: u64,
+        /// Version in the pack.
+        found: u64,
+    },
+    /// A file of the pack has expired by the device's clock.
+    Expired {
+        /// The role of the file.
+        role: PackRole,
+    },
+    /// Something else in the pack is wrong; the device's log says what.
+    PackRefused,
+}
+
+/// The roles of a pack's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PackRole {
+    /// Says which keys count.
+    Root,
+    /// Says which snapshot is the newest.
+    Timestamp,
+    /// Says which lists belong together.
+    Snapshot,
+    /// Lists the bundles.
+    Targets,
+}
+
+impl fmt::Display for PackRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "root",
+            Self::Timestamp => "timestamp",
+            Self::Snapshot => "snapshot",
+            Self::Targets => "targets",
+        })
+    }
 }
 
 impl WireError {
@@ -118,7 +167,13 @@ impl WireError {
             | Self::NothingToUndo
             | Self::Storage
             | Self::Unsupported
-            | Self::IdentityNeeded => Next::TellOperator,
+            | Self::IdentityNeeded
+            | Self::NoRoot
+            | Self::NotAPack
+            | Self::Unsigned { .. }
+            | Self::RolledBack { .. }
+            | Self::Expired { .. }
+            | Self::PackRefused => Next::TellOperator,
         }
     }
 }
@@ -137,6 +192,18 @@ impl fmt::Display for WireError {
             Self::OlderVersion { floor, offered } => write!(
                 f,
                 "the bundle has version {offered}, the device accepts none before {floor}: make a bundle with a higher version"
+            ),
+            Self::Unsigned { role } => write!(
+                f,
+                "the pack's {role} file has too few signatures of keys that the device believes: have their holders sign it, or see whether the device's root file is this repository's"
+            ),
+            Self::RolledBack { role, floor, found } => write!(
+                f,
+                "the pack's {role} version {found} is older than {floor}, which the device has seen: pack the repository again"
+            ),
+            Self::Expired { role } => write!(
+                f,
+                "the pack's {role} file has expired: publish and pack the repository again, or set the device's clock if it is wrong"
             ),
             other => f.write_str(other.text()),
         }
@@ -185,6 +252,16 @@ impl WireError {
             }
             Self::IdentityNeeded => {
                 "the device talks to operators of its fleet only: name the link with your identity, tls:IDENTITY@..."
+            }
+            Self::NoRoot => {
+                "the device was started without a root file and believes no pack: start it with `tendon-edge run --root 1.root.json`, or deploy the bundle itself"
+            }
+            Self::NotAPack => "the file is no pack: make one with `tendon repo pack`",
+            Self::Unsigned { .. } => "the pack has too few signatures",
+            Self::RolledBack { .. } => "the pack is older than one that was seen",
+            Self::Expired { .. } => "the pack has expired",
+            Self::PackRefused => {
+                "the pack is damaged or inconsistent; the device's log says what is wrong: pack the repository again"
             }
         }
     }

@@ -6,8 +6,8 @@ extern crate std;
 use super::adapt::{AdaptCommand, AdaptReport, Label, Labelled, Serving};
 use super::bridge::{Answer, BridgeOutput, BridgeReport, BridgeSettings};
 use super::capture::{Capture, WirePose};
-use super::deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
-use super::error::WireError;
+use super::deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Kept, Offer, PackOffer, Progress};
+use super::error::{PackRole, WireError};
 use super::hello::{Hello, VersionRange, Welcome};
 use super::telemetry::{Counters, InputCounts, Numbered, Recognition, Subscription};
 use super::{DecodeError, Envelope, Event, Message, Request, Response};
@@ -275,6 +275,56 @@ fn examples() -> Vec<(&'static str, Message<'static>)> {
                 logits_crc: 0x01020304,
             }))
         ),
+        (
+            "0105000eababababababababababababababababababababababababababababababababac02",
+            Q(Request::OfferPack(PackOffer { digest, size: 300 }))
+        ),
+        (
+            "010501020600",
+            R(Response::Install(InstallStatus::Kept(Kept::NothingOffered)))
+        ),
+        (
+            "01050102060103ac02",
+            R(Response::Install(InstallStatus::Kept(Kept::NothingNewer {
+                offered: 3,
+                floor: 300
+            })))
+        ),
+        (
+            "01050202060207",
+            E(Event::Install(InstallStatus::Kept(Kept::ClockUnset {
+                model: 7
+            })))
+        ),
+        ("010501061a", R(Response::Error(WireError::NoRoot))),
+        ("010501061b", R(Response::Error(WireError::NotAPack))),
+        (
+            "01050102051c03",
+            R(Response::Install(InstallStatus::Rejected(
+                WireError::Unsigned {
+                    role: PackRole::Targets
+                }
+            )))
+        ),
+        (
+            "01050102051d010908",
+            R(Response::Install(InstallStatus::Rejected(
+                WireError::RolledBack {
+                    role: PackRole::Timestamp,
+                    floor: 9,
+                    found: 8
+                }
+            )))
+        ),
+        (
+            "01050102051e02",
+            R(Response::Install(InstallStatus::Rejected(
+                WireError::Expired {
+                    role: PackRole::Snapshot
+                }
+            )))
+        ),
+        ("010501061f", R(Response::Error(WireError::PackRefused))),
     ]
 }
 

@@ -26,7 +26,7 @@ use crate::packet::{self, PAYLOAD_BYTES, PacketError};
 use adapt::{AdaptCommand, AdaptReport, Label, Labelled};
 use bridge::{Answer, BridgeReport, BridgeSettings};
 use capture::Capture;
-use deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, Progress};
+use deploy::{Chunk, DeltaOffer, Digest, InstallStatus, Offer, PackOffer, Progress};
 use error::WireError;
 use hello::{Hello, Welcome};
 use telemetry::{Counters, InputCounts, Numbered, Recognition, Subscription};
@@ -98,6 +98,10 @@ pub enum Request<'a> {
     Bridge(BridgeSettings),
     /// Asks a pose bridge about itself; answered with [`Response::Bridge`].
     BridgeReport,
+    /// Announces a repository in one file; answered with [`Response::Progress`]: what the device has of it already. Chunks and
+    /// [`Request::Finish`] with the pack's digest follow, as after [`Request::Offer`]. Devices from before packs answer
+    /// [`WireError::Malformed`], others that take none [`WireError::Unsupported`].
+    OfferPack(PackOffer),
 }
 
 /// The answer to a request.

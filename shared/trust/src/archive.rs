@@ -6,11 +6,23 @@
 use crate::source::{Bounded, Source, SourceError, bounded};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Most files of an archive.
 const MOST_FILES: usize = 4_096;
+
+/// Bytes of the largest archive that a device receives over a link: two of the largest bundles.
+pub const MAX_PACK_BYTES: u64 = 64 << 20;
+
+/// Where a tar archive says that it is one.
+const MAGIC: std::ops::Range<usize> = 257..262;
+
+/// Whether a file looks like an archive, and not like a bundle; whether it is a repository is for [`Archive::new`] to say.
+#[must_use]
+pub fn is_archive(bytes: &[u8]) -> bool {
+    bytes.get(MAGIC) == Some(b"ustar")
+}
 
 /// The archive cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +40,8 @@ pub enum ArchiveError {
 
 /// A repository in a tar archive.
 #[derive(Debug)]
-pub struct Archive {
-    file: File,
+pub struct Archive<R = File> {
+    file: R,
     /// Where the bytes of each file begin, and how many there are.
     places: BTreeMap<String, (u64, u64)>,
 }
@@ -40,10 +52,20 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let file = File::open(path)?;
+        Self::new(File::open(path)?)
+    }
+}
+
+impl<R: Read + Seek> Archive<R> {
+    /// Looks where everything is in an archive.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn new(mut file: R) -> Result<Self, ArchiveError> {
         let mut places = BTreeMap::new();
-        let mut archive = tar::Archive::new(&file);
-        for entry in archive.entries_with_seek()? {
+        let mut archive = tar::Archive::new(&mut file);
+        // As they are: names and attributes in entries of their own would be read into memory, whatever their size.
+        for entry in archive.entries_with_seek()?.raw(true) {
             let entry = entry?;
             // Links, folders and anything else that is no plain file mean nothing here.
             if entry.header().entry_type() != tar::EntryType::Regular {
@@ -70,9 +92,8 @@ impl Archive {
             .get(&format!("{folder}/{name}"))
             .ok_or(SourceError::Absent)?;
         let failed = |error: io::Error| SourceError::Failed(format!("{folder}/{name}: {error}"));
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        let bytes = bounded(file.take(length), limit).map_err(|error| match error {
+        self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
+        let bytes = bounded((&mut self.file).take(length), limit).map_err(|error| match error {
             Bounded::TooLarge => SourceError::TooLarge { limit },
             Bounded::Io(error) => failed(error),
         })?;
@@ -84,7 +105,7 @@ impl Archive {
     }
 }
 
-impl Source for Archive {
+impl<R: Read + Seek> Source for Archive<R> {
     fn metadata(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
         self.read("metadata", name, limit)
     }
@@ -110,10 +131,19 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
-    fn open(bytes: &[u8]) -> Result<Archive, ArchiveError> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        Archive::open(file.path())
+    fn open(bytes: &[u8]) -> Result<Archive<io::Cursor<&[u8]>>, ArchiveError> {
+        Archive::new(io::Cursor::new(bytes))
+    }
+
+    #[test]
+    fn an_archive_is_told_from_a_bundle() {
+        assert!(is_archive(&pack(&[("metadata/a.json", b"1")])));
+        assert!(!is_archive(&tendon_bundle::testing::random_bundle(
+            &tendon_bundle::testing::secret_key(1),
+            1,
+            1
+        )));
+        assert!(!is_archive(b""));
     }
 
     #[test]

@@ -154,6 +154,26 @@ impl Repository {
         self.put("timestamp.json", &draft);
     }
 
+    /// The repository in one file, as `tendon repo pack` makes it.
+    ///
+    /// # Panics
+    /// Never: memory takes everything.
+    #[must_use]
+    pub fn pack(&self) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (folder, files) in [("metadata", &self.metadata), ("targets", &self.files)] {
+            for (name, bytes) in files {
+                let mut header = tar::Header::new_ustar();
+                header.set_size(bytes.len() as u64);
+                header.set_mode(0o644);
+                let path = format!("{folder}/{name}");
+                let appended = builder.append_data(&mut header, path, bytes.as_slice());
+                appended.expect("memory takes everything");
+            }
+        }
+        builder.into_inner().expect("memory takes everything")
+    }
+
     fn described(&self, role: Role) -> FileVersion {
         let version = self.version(role);
         FileVersion::of(version, &self.metadata[&format!("{version}.{role}.json")])

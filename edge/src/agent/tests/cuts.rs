@@ -3,13 +3,21 @@
 
 use super::*;
 use crate::agent::hub::lock;
+use crate::update::keep::Kept;
 use tendon_shared::protocol::Event;
+use tendon_trust::floors::{Floors, Keeper};
+use tendon_trust::metadata::Role;
 
 /// How the update is shipped.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Whole,
     Delta,
+    Pack,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::Whole, Self::Delta, Self::Pack];
 }
 
 /// Does `work` with a device of its own; whatever the device had begun ends with it.
@@ -41,6 +49,7 @@ async fn update(bench: &mut Bench, way: Way) -> Result<(), WireError> {
                 };
                 bench.deploy_delta(offer, &delta).await?
             }
+            Way::Pack => bench.deploy_pack(&packs::leading_to(8).pack()).await?,
         };
     }
     for _ in 0..4 {
@@ -81,6 +90,13 @@ fn started(storage: &Fragile) -> (u64, u64) {
     })
 }
 
+/// The floors of the repository's files.
+fn floors(storage: &Fragile) -> Floors {
+    let mut storage = storage.clone();
+    let mut kept = Kept(&mut storage);
+    Keeper::open(&mut kept).unwrap().floors().clone()
+}
+
 /// Writes of an undisturbed update.
 fn writes(way: Way) -> usize {
     let storage = delivered();
@@ -91,8 +107,9 @@ fn writes(way: Way) -> usize {
 
 #[test]
 fn the_power_may_go_at_any_write_of_an_update() {
-    for way in [Way::Whole, Way::Delta] {
+    for way in Way::ALL {
         let writes = writes(way);
+        println!("{way:?}: {writes} writes");
         assert!(writes >= 12, "{way:?} has {writes} writes");
         for cut in 1..writes {
             let storage = delivered();
@@ -106,16 +123,31 @@ fn the_power_may_go_at_any_write_of_an_update() {
                 (7..=8).contains(&model) && floor >= 7 && floor <= model,
                 "{way:?}, cut {cut}: {model} {floor}"
             );
+            let had = floors(&storage);
             with_device(&storage, async |bench| update(bench, way).await)
                 .unwrap_or_else(|error| panic!("{way:?}, after cut {cut}: {error}"));
             assert_eq!(started(&storage), (8, 8), "{way:?}, cut {cut}");
+            let now = floors(&storage);
+            for role in Role::ALL {
+                assert!(now.of(role) >= had.of(role), "{way:?}, cut {cut}: {role}");
+            }
+            if matches!(way, Way::Pack) {
+                // Whatever was torn: the repository of before is an old one now.
+                let replayed = packs::leading_to(7).pack();
+                let replayed =
+                    with_device(&storage, async |bench| bench.deploy_pack(&replayed).await);
+                assert!(
+                    matches!(replayed, Err(WireError::RolledBack { .. })),
+                    "cut {cut}: {replayed:?}"
+                );
+            }
         }
     }
 }
 
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_the_update_and_nothing_else() {
-    for way in [Way::Whole, Way::Delta] {
+    for way in Way::ALL {
         for full in 1..writes(way) {
             let storage = delivered();
             storage.fill_after(full);
@@ -136,20 +168,19 @@ fn a_disk_that_is_full_for_a_while_costs_the_update_and_nothing_else() {
 
 #[test]
 fn a_byte_that_rots_in_any_file_leaves_a_verified_bundle_serving() {
-    let whole = delivered();
-    with_device(&whole, async |bench| {
-        update(bench, Way::Delta).await.unwrap();
-    });
-    for (name, length) in whole.files() {
-        for at in (0..length).step_by(97) {
-            let storage = delivered();
-            with_device(&storage, async |bench| {
-                update(bench, Way::Delta).await.unwrap();
-            });
-            storage.rot(&name, at);
-            let (model, floor) = started(&storage);
-            assert!((7..=8).contains(&model), "{name} at {at}");
-            assert!(floor >= 7, "{name} at {at}");
+    // A pack leaves more and longer files behind.
+    for (way, step) in [(Way::Delta, 97), (Way::Pack, 499)] {
+        let whole = delivered();
+        with_device(&whole, async |bench| update(bench, way).await.unwrap());
+        for (name, length) in whole.files() {
+            for at in (0..length).step_by(step) {
+                let storage = delivered();
+                with_device(&storage, async |bench| update(bench, way).await.unwrap());
+                storage.rot(&name, at);
+                let (model, floor) = started(&storage);
+                assert!((7..=8).contains(&model), "{way:?}, {name} at {at}");
+                assert!(floor >= 7, "{way:?}, {name} at {at}");
+            }
         }
     }
 }

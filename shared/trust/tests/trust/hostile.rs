@@ -4,8 +4,10 @@ use crate::support::{floors, refresh};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use tendon_bundle::testing::{Numbers, secret_key};
 use tendon_trust::TrustError;
+use tendon_trust::archive::Archive;
 use tendon_trust::author::Draft;
 use tendon_trust::json::{Json, Members};
 use tendon_trust::metadata::Role;
@@ -157,6 +159,73 @@ fn a_thousand_hostile_files_are_refused_by_name_in_little_memory() {
     for kind in ["Malformed", "Unsigned", "Differs", "TooLarge"] {
         assert!(kinds.contains_key(kind), "{kind}: {kinds:?}");
     }
+}
+
+/// A pack that claims things about itself: entries of these kinds and sizes before the honest ones.
+fn claiming(pack: &[u8], entries: &[(u8, u64, usize)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (kind, claimed, real) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("metadata/timestamp.json").unwrap();
+        header.set_entry_type(tar::EntryType::new(*kind));
+        header.set_size(*claimed);
+        header.set_cksum();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + real.next_multiple_of(512), b'a');
+    }
+    [&bytes, pack].concat()
+}
+
+#[test]
+fn a_thousand_hostile_packs_change_nothing_and_need_little_memory() {
+    let stage = Stage::new();
+    let root = stage.old.factory_root().to_vec();
+    let honest = stage.new.pack();
+    let mut numbers = Numbers::new(7);
+    let mut packs: Vec<Vec<u8>> = (0..FILES - 8)
+        .map(|index| {
+            let ways: [Spoil; 5] = [flip_bits, cut_off, remove_piece, repeat_piece, insert_bytes];
+            ways[index % 5](&mut numbers, &stage, &honest).unwrap()
+        })
+        .collect();
+    let large = 32 << 20;
+    packs.extend([
+        claiming(&honest, &[(b'L', large, large as usize)]),
+        claiming(&honest, &[(b'x', large, large as usize)]),
+        claiming(&honest, &[(b'K', u64::MAX >> 1, 0)]),
+        claiming(&honest, &[(b'S', large, 0)]),
+        claiming(&honest, &[(b'0', large, large as usize)]),
+        claiming(&honest, &[(b'0', u64::MAX >> 1, 0)]),
+        claiming(&honest, &vec![(b'0', 0, 0); 5_000]),
+        claiming(&honest, &vec![(b'5', 0, 0); 100_000]),
+    ]);
+    let (mut refused, mut worst) = (0, 0);
+    for (index, pack) in packs.iter().enumerate() {
+        let mut store = Memory::default();
+        refresh(&mut store, &mut stage.old.clone(), &root).unwrap();
+        let had = floors(&mut store);
+        let (found, bytes) = peak(|| {
+            let mut archive = Archive::new(Cursor::new(pack)).map_err(|error| error.to_string())?;
+            let trusted = refresh(&mut store, &mut archive, &root);
+            trusted.map_err(|error| error.to_string())
+        });
+        // Where nothing that is signed was touched, such as the padding, it is the honest one.
+        match found {
+            Ok(trusted) => assert_eq!(trusted.targets.body.targets, stage.new.targets, "{index}"),
+            Err(_) => refused += 1,
+        }
+        let now = floors(&mut store);
+        for role in Role::ALL {
+            assert!(now.of(role) >= had.of(role), "{index}: {role}");
+        }
+        worst = worst.max(bytes);
+        assert!(bytes <= MEMORY, "{index}: {bytes} bytes");
+    }
+    println!(
+        "{refused} of {} packs refused, the others honest, in at most {worst} bytes",
+        packs.len()
+    );
+    assert!(refused > FILES / 2, "{refused}");
 }
 
 fn flip_bits(numbers: &mut Numbers, _: &Stage, file: &[u8]) -> Option<Vec<u8>> {
