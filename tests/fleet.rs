@@ -1,6 +1,7 @@
-//! A device enters a fleet with a token and a key of its own, and then lets in nobody but its operators.
+//! A device enters a fleet with a token and a key of its own, lets in nobody but its operators, and signs what it reports.
 
-use crate::support::bundles::bundle;
+use crate::deploy::deploy;
+use crate::support::bundles::{bundle, tracks};
 use crate::support::edge::{Home, PATIENCE};
 use crate::support::fleet::{enrol, good, run};
 use serialport::SerialPort as _;
@@ -88,6 +89,111 @@ fn tls_without_an_identity_says_how_to_get_one() {
         home.folder(),
         "tendon-edge",
         "run --data-dir data --trust key.pub --listen 127.0.0.1:0 --tls",
+    );
+    assert!(!well && said.contains("tendon-edge enroll"), "{said}");
+}
+
+/// Enrols a device of this name; its data folder is `data`.
+fn enrol(folder: &Path, device: &str) {
+    good(folder, "tendon", "fleet init homes");
+    let token = good(
+        folder,
+        "tendon",
+        &format!("fleet token homes --device {device}"),
+    );
+    let token = token.trim();
+    let enroll = format!("enroll --data-dir data --token {token} -o request.json");
+    good(folder, "tendon-edge", &enroll);
+    let admit = "fleet admit homes request.json -o reply.json";
+    good(folder, "tendon", admit);
+    let accept = "enroll --data-dir data --accept reply.json";
+    good(folder, "tendon-edge", accept);
+}
+
+#[test]
+fn a_devices_report_is_read_by_its_fleet_alone() {
+    let home = Home::new();
+    let folder = home.folder();
+    enrol(folder, "kitchen");
+    let mut edge = home.start(&[]);
+    deploy(&edge, &bundle(3)).unwrap();
+    edge.send_poses(&tracks(1, 3));
+    edge.wait_for_install("Confirmed");
+    let report = "report --data-dir data -o report.json --time set --nonce 4711";
+    good(folder, "tendon-edge", report);
+    let read = "fleet read homes report.json --nonce 4711";
+    let said = good(folder, "tendon", read);
+    for expect in [
+        "device  kitchen",
+        "serves  version 3, kinect20",
+        "floors  model 3",
+        "3 windows",
+        "nonce   4711",
+        "update  none yet",
+    ] {
+        assert!(said.contains(expect), "{expect}: {said}");
+    }
+    let said = good(folder, "tendon", &format!("{read} --json"));
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["device"], "kitchen");
+    let report = &said["report"];
+    assert_eq!(report["agent"]["counters"]["windows"], 3);
+    assert_eq!(report["slots"]["a"]["state"], "confirmed");
+    assert!(no_fraction(report), "{report}");
+
+    // An old one for new, another fleet, a changed byte, a file of another kind.
+    let (well, said) = run(
+        folder,
+        "tendon",
+        "fleet read homes report.json --nonce 4712",
+    );
+    assert!(
+        !well && said.contains("old one") && !said.contains("serves"),
+        "{said}"
+    );
+    good(folder, "tendon", "fleet init others");
+    let (well, said) = run(folder, "tendon", "fleet read others report.json");
+    assert!(!well && said.contains("this fleet's authority"), "{said}");
+    let text = std::fs::read_to_string(folder.join("report.json")).unwrap();
+    let changed = text.replace("4711", "4712");
+    std::fs::write(folder.join("changed.json"), changed).unwrap();
+    let (well, said) = run(folder, "tendon", "fleet read homes changed.json");
+    assert!(!well && said.contains("has not signed this"), "{said}");
+    let (well, said) = run(folder, "tendon", "fleet read homes key.pub");
+    assert!(!well && said.contains("no signed statement"), "{said}");
+
+    // Without an agent the folder is enough, and no nonce is no error unless one is wanted.
+    edge.terminate();
+    let report = "report --data-dir data -o later.json";
+    let said = good(folder, "tendon-edge", report);
+    assert!(said.contains("no agent runs"), "{said}");
+    let said = good(folder, "tendon", "fleet read homes later.json");
+    assert!(
+        said.contains("agent   none runs") && said.contains("version 3"),
+        "{said}"
+    );
+    let (well, said) = run(folder, "tendon", "fleet read homes later.json --nonce 4711");
+    assert!(!well && said.contains("no nonce"), "{said}");
+}
+
+/// Whether every number is a whole one: a coordinate is not.
+fn no_fraction(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => !number.is_f64(),
+        serde_json::Value::Array(values) => values.iter().all(no_fraction),
+        serde_json::Value::Object(values) => values.values().all(no_fraction),
+        _ => true,
+    }
+}
+
+#[test]
+fn a_device_that_is_in_no_fleet_says_how_to_get_in() {
+    let home = Home::new();
+    drop(home.start(&[]));
+    let (well, said) = run(
+        home.folder(),
+        "tendon-edge",
+        "report --data-dir data -o report.json",
     );
     assert!(!well && said.contains("tendon-edge enroll"), "{said}");
 }

@@ -24,6 +24,8 @@ pub mod runner;
 pub mod live;
 // A bundle and its adaptation measured on a recorded stream.
 pub mod replay;
+// What the device says about itself where no link reaches.
+pub mod report;
 // What the device tells about its work.
 pub mod telemetry;
 

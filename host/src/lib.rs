@@ -16,6 +16,8 @@ pub mod compare;
 pub mod contrast;
 // What an encoder or a classifier is worth on people and cameras it has not seen.
 pub mod evaluate;
+// What devices of a fleet report.
+pub mod fleet;
 // Encoders in the formats of others.
 pub mod interchange;
 // One pretraining method, one file.

@@ -18,6 +18,7 @@ use crate::pipeline::Pipeline;
 use crate::update::course::{Outcome, Terms, UpdateError, update};
 use crate::update::deliver::{DeliverError, Delivered, Installer};
 use crate::update::keep::{self, Vault};
+use crate::update::note;
 
 /// Bytes of a pack read at a time; its headers have 512.
 const READ_BYTES: usize = 4 << 10;
@@ -116,7 +117,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         }
     }
 
-    /// The update itself, on a thread that may block.
+    /// The update itself, on a thread that may block. What it came to is kept for reports.
     fn update_from(self: Arc<Self>, pack: PackOffer) -> Result<Found, Refusal> {
         let Some(packs) = self.settings.packs.clone() else {
             return Err(refusal(WireError::NoRoot, &WireError::NoRoot));
@@ -130,6 +131,29 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
             };
             refusal(wire, &error)
         })?;
+        let clock = (packs.clock)();
+        let found = self.look_into(pack, &packs, &mut vault, clock);
+        let said = match &found {
+            Ok(Found::Bundle(offer, _)) => {
+                format!("model version {} was taken out of a pack", offer.model)
+            }
+            Ok(Found::Nothing(why, _)) => why.to_string(),
+            Err(refusal) => refusal.details.clone(),
+        };
+        if let Err(error) = note::write(vault.storage(), clock, found.is_ok(), &said) {
+            (self.log)(&format!("what became of the pack is not kept: {error}"));
+        }
+        found
+    }
+
+    /// What the repository in a pack leads to.
+    fn look_into(
+        self: &Arc<Self>,
+        pack: PackOffer,
+        packs: &Packs,
+        vault: &mut Vault,
+        clock: Clock,
+    ) -> Result<Found, Refusal> {
         let file = BufReader::with_capacity(READ_BYTES, PackFile::new(self.clone(), pack.size));
         let mut archive =
             Archive::new(file).map_err(|error| refusal(WireError::NotAPack, &error))?;
@@ -144,7 +168,7 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
         let terms = Terms {
             factory_root: &packs.root,
             topology: self.settings.topology,
-            clock: (packs.clock)(),
+            clock,
         };
         let mut kept = keep::Kept(vault.storage());
         let outcome = update(&mut kept, &mut archive, &mut outlet, &self.verifier, terms)
@@ -225,13 +249,10 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Seek for PackFile<V, P> {
 
 /// An error with all that lies under it, for the log.
 fn refusal(wire: WireError, error: &dyn Error) -> Refusal {
-    let mut details = error.to_string();
-    let mut under = error.source();
-    while let Some(error) = under {
-        details += &format!(": {error}");
-        under = error.source();
+    Refusal {
+        wire,
+        details: note::chain(error),
     }
-    Refusal { wire, details }
 }
 
 /// What the peer is told about a refused pack.

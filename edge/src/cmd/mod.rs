@@ -4,6 +4,7 @@ mod config;
 mod enroll;
 mod label;
 mod replay;
+mod report;
 mod run;
 mod state;
 mod status;
@@ -23,6 +24,7 @@ enum Command {
     Enroll(enroll::Args),
     Label(label::Args),
     Replay(replay::Args),
+    Report(report::Args),
     Run(Box<run::Args>),
     State(state::Args),
     Status(status::Args),
@@ -36,6 +38,7 @@ impl TendonEdge {
             Command::Enroll(args) => enroll::run(args),
             Command::Label(args) => label::run(args),
             Command::Replay(args) => replay::run(args),
+            Command::Report(args) => report::run(args),
             Command::Run(args) => run::run(*args),
             Command::State(args) => state::run(args),
             Command::Status(args) => status::run(args),

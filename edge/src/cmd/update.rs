@@ -17,6 +17,7 @@ use tendon_edge::update::clock::{self, Witness};
 use tendon_edge::update::course::{Outcome, Terms, update};
 use tendon_edge::update::deliver::{Agent, Delivered, Installer, Slots};
 use tendon_edge::update::keep::{self, Kept, Vault};
+use tendon_edge::update::note;
 use tendon_shared::protocol::deploy::InstallStatus;
 use tendon_shared::topology::TopologyId;
 use tendon_trust::archive::Archive;
@@ -68,7 +69,7 @@ pub(super) enum Time {
 }
 
 impl Time {
-    const fn witness(self) -> Witness {
+    pub(super) const fn witness(self) -> Witness {
         match self {
             Self::Auto => Witness::Kernel,
             Self::Set => Witness::Right,
@@ -137,6 +138,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             go(&mut Agent::new(&args.data_dir, serving, floor))
         }
     };
+    let said = match &outcome {
+        Ok(outcome) => text(*outcome),
+        Err(error) => note::chain(error),
+    };
+    // The update is as good without.
+    let _ = note::write(vault.storage(), terms.clock, outcome.is_ok(), &said);
     let outcome = outcome.with_context(|| format!("no update from {}", args.repo))?;
     if args.json {
         println!("{}", object(outcome));

@@ -1,5 +1,7 @@
-//! `tendon fleet`: who belongs to a fleet.
+//! `tendon fleet`: who belongs to a fleet, and what its devices report.
 #![allow(clippy::print_stdout, reason = "commands print")]
+
+mod read;
 
 use anyhow::{Context as _, bail};
 use rand::TryRng as _;
@@ -68,11 +70,13 @@ enum Command {
         /// Folder of the fleet.
         fleet: PathBuf,
     },
+    Read(read::Args),
 }
 
 /// Runs the subcommand that was asked for.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        Command::Read(args) => read::run(&args)?,
         Command::Init { fleet, name } => {
             Authority::init(&fleet, &name)?;
             println!(

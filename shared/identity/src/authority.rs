@@ -84,6 +84,12 @@ impl Authority {
         })
     }
 
+    /// The authority's certificate, DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.identity.certificate
+    }
+
     /// Gives out a one-time token for a device, good until `expires` (seconds after 1970). An earlier one for that name counts no more.
     ///
     /// # Errors

@@ -57,6 +57,17 @@ pub enum IdentityError {
     /// The reply is another fleet's, or for another device.
     #[error("the reply is not for this device and this fleet")]
     Foreign,
+    /// The file is no signed statement.
+    #[error("this is no signed statement: {0}")]
+    Statement(&'static str),
+    /// The statement's certificate is not of this fleet, or not that device's.
+    #[error(
+        "it says to be of {0}, but not with a certificate that this fleet's authority has given a device of that name"
+    )]
+    OtherFleet(String),
+    /// The statement is not what the device signed.
+    #[error("{0} has not signed this: it was changed on the way, or signed with another key")]
+    Unsigned(String),
     /// Cryptography refused something.
     #[error("{0}")]
     Crypto(String),

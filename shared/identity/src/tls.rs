@@ -42,9 +42,9 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn roots(identity: &Identity) -> Result<Arc<RootCertStore>, IdentityError> {
+fn roots(authority: &[u8]) -> Result<Arc<RootCertStore>, IdentityError> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(identity.authority.clone()))?;
+    roots.add(CertificateDer::from(authority.to_vec()))?;
     Ok(Arc::new(roots))
 }
 
@@ -57,9 +57,10 @@ fn chain(identity: &Identity) -> Vec<CertificateDer<'static>> {
 /// # Errors
 /// [`IdentityError::Tls`].
 pub fn server(identity: &Identity) -> Result<Arc<ServerConfig>, IdentityError> {
-    let operators = WebPkiClientVerifier::builder_with_provider(roots(identity)?, provider())
-        .build()
-        .map_err(|error| IdentityError::Crypto(error.to_string()))?;
+    let operators =
+        WebPkiClientVerifier::builder_with_provider(roots(&identity.authority)?, provider())
+            .build()
+            .map_err(|error| IdentityError::Crypto(error.to_string()))?;
     let config = ServerConfig::builder_with_details(provider(), Arc::new(Still))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(operators)
@@ -77,7 +78,7 @@ pub fn server(identity: &Identity) -> Result<Arc<ServerConfig>, IdentityError> {
 pub fn client(identity: &Identity) -> Result<Arc<ClientConfig>, IdentityError> {
     let config = ClientConfig::builder_with_details(provider(), Arc::new(Still))
         .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots(identity)?)
+        .with_root_certificates(roots(&identity.authority)?)
         .with_client_auth_cert(
             chain(identity),
             PrivatePkcs8KeyDer::from(identity.key.clone()).into(),
@@ -102,15 +103,23 @@ pub fn peer(device: Option<&str>) -> Result<ServerName<'static>, IdentityError> 
 
 /// Makes sure that a device's identity is complete: the key is the certificate's, and the authority has issued it for this name.
 pub(crate) fn check_device(identity: &Identity) -> Result<(), IdentityError> {
-    let foreign = |_| IdentityError::Foreign;
     server(identity).map_err(|_| IdentityError::Foreign)?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots(identity)?, provider())
+    check_certificate(&identity.certificate, &identity.authority, &identity.name)
+}
+
+/// Makes sure that the authority has issued a certificate for the device of this name.
+pub(crate) fn check_certificate(
+    certificate: &[u8],
+    authority: &[u8],
+    name: &str,
+) -> Result<(), IdentityError> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(authority)?, provider())
         .build()
         .map_err(|error| IdentityError::Crypto(error.to_string()))?;
-    let name = peer(Some(&identity.name))?;
-    let certificate = CertificateDer::from(identity.certificate.clone());
+    let name = peer(Some(name))?;
+    let certificate = CertificateDer::from(certificate.to_vec());
     verifier
         .verify_server_cert(&certificate, &[], &name, &[], still())
         .map(|_| ())
-        .map_err(foreign)
+        .map_err(|_| IdentityError::Foreign)
 }

@@ -4,12 +4,14 @@
     reason = "a test stops where something is missing"
 )]
 
+use proptest::prelude::*;
 use rustls::{ClientConnection, ServerConnection};
 use std::fs;
 use std::path::Path;
 use tendon_identity::IdentityError;
 use tendon_identity::authority::Authority;
 use tendon_identity::identity::Identity;
+use tendon_identity::statement::{self, MAX_BYTES, Statement};
 use tendon_identity::tls;
 use tendon_identity::token::{self, Reply, Request, Token};
 
@@ -185,5 +187,112 @@ fn other_texts_are_no_tokens() {
         "K.00.00",
     ] {
         assert!(other.parse::<Token>().is_err(), "{other}");
+    }
+}
+
+/// The file of a statement with one field's value exchanged.
+fn exchanged(file: &str, field: &str, value: &str) -> String {
+    let mut json: serde_json::Value = serde_json::from_str(file).unwrap();
+    json[field] = value.into();
+    json.to_string()
+}
+
+fn field(file: &str, field: &str) -> String {
+    let json: serde_json::Value = serde_json::from_str(file).unwrap();
+    json[field].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_statement_is_believed_from_a_device_of_the_fleet_under_its_own_name_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = fleet(folder.path(), "homes");
+    let others = fleet(folder.path(), "others");
+    let kitchen = admitted(&authority, folder.path(), "kitchen");
+    let hall = admitted(&authority, folder.path(), "hall");
+    let stranger = admitted(&others, folder.path(), "kitchen");
+    let operator = authority.operator("kitchen").unwrap();
+    let home = authority.certificate();
+    let text = "{\"serves\": 3}\n";
+    let file = statement::sign(&kitchen, text).unwrap();
+    let expect = Statement {
+        device: "kitchen".into(),
+        text: text.into(),
+    };
+    assert_eq!(statement::open(file.as_bytes(), home).unwrap(), expect);
+
+    let refused =
+        |file: &str, authority: &[u8]| statement::open(file.as_bytes(), authority).unwrap_err();
+    let other_fleet = |error: &IdentityError| matches!(error, IdentityError::OtherFleet(_));
+    let unsigned = |error: &IdentityError| matches!(error, IdentityError::Unsigned(_));
+    // Another fleet's device, an operator of this name, and this device for another fleet.
+    let foreign = statement::sign(&stranger, text).unwrap();
+    assert!(other_fleet(&refused(&foreign, home)));
+    assert!(other_fleet(&refused(&file, others.certificate())));
+    let operators = statement::sign(&operator, text).unwrap();
+    assert!(other_fleet(&refused(&operators, home)));
+    // Another device's certificate, under either name, and another device's name.
+    let halls = statement::sign(&hall, text).unwrap();
+    let certificate = field(&halls, "certificate");
+    assert!(other_fleet(&refused(
+        &exchanged(&file, "certificate", &certificate),
+        home
+    )));
+    assert!(other_fleet(&refused(
+        &exchanged(&file, "device", "hall"),
+        home
+    )));
+    let both = exchanged(&file, "certificate", &certificate);
+    assert!(unsigned(&refused(
+        &exchanged(&both, "device", "hall"),
+        home
+    )));
+    // Another signature, another text.
+    let signature = field(&halls, "signature");
+    assert!(unsigned(&refused(
+        &exchanged(&file, "signature", &signature),
+        home
+    )));
+    assert!(unsigned(&refused(
+        &exchanged(&file, "statement", "{}"),
+        home
+    )));
+    // A stranger's signature and certificate are not helped by this fleet's name.
+    assert!(matches!(refused("{}", home), IdentityError::Statement(_)));
+    let long = "x".repeat(MAX_BYTES);
+    assert!(statement::sign(&kitchen, &long).is_err());
+    assert!(statement::open(&vec![b' '; MAX_BYTES + 1], home).is_err());
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_refused_or_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = fleet(folder.path(), "homes");
+    let kitchen = admitted(&authority, folder.path(), "kitchen");
+    let text = "{\"floor\": 7}";
+    let file = statement::sign(&kitchen, text).unwrap().into_bytes();
+    let mut refused = 0;
+    for at in 0..file.len() {
+        let mut flipped = file.clone();
+        flipped[at] ^= 1 << (at % 8);
+        match statement::open(&flipped, authority.certificate()) {
+            // A capital of a hexadecimal digit, or other white space.
+            Ok(same) => assert_eq!(
+                (same.device.as_str(), same.text.as_str()),
+                ("kitchen", text)
+            ),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > file.len() * 9 / 10, "{refused} of {}", file.len());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_as_a_statement_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), certificate in proptest::collection::vec(any::<u8>(), 0..80)) {
+        prop_assert!(statement::open(&bytes, &certificate).is_err());
+        let text = String::from_utf8_lossy(&bytes);
+        let hex = tendon_bundle::hex::encode(&certificate);
+        let file = serde_json::json!({ "device": "kitchen", "certificate": hex, "signature": hex, "statement": text });
+        prop_assert!(statement::open(file.to_string().as_bytes(), &certificate).is_err());
     }
 }
