@@ -93,28 +93,11 @@ fn tls_without_an_identity_says_how_to_get_one() {
     assert!(!well && said.contains("tendon-edge enroll"), "{said}");
 }
 
-/// Enrols a device of this name; its data folder is `data`.
-fn enrol(folder: &Path, device: &str) {
-    good(folder, "tendon", "fleet init homes");
-    let token = good(
-        folder,
-        "tendon",
-        &format!("fleet token homes --device {device}"),
-    );
-    let token = token.trim();
-    let enroll = format!("enroll --data-dir data --token {token} -o request.json");
-    good(folder, "tendon-edge", &enroll);
-    let admit = "fleet admit homes request.json -o reply.json";
-    good(folder, "tendon", admit);
-    let accept = "enroll --data-dir data --accept reply.json";
-    good(folder, "tendon-edge", accept);
-}
-
 #[test]
 fn a_devices_report_is_read_by_its_fleet_alone() {
     let home = Home::new();
     let folder = home.folder();
-    enrol(folder, "kitchen");
+    enrol(folder);
     let mut edge = home.start(&[]);
     deploy(&edge, &bundle(3)).unwrap();
     edge.send_poses(&tracks(1, 3));

@@ -2,11 +2,10 @@
 
 use crate::support::bundles::{bundle, bundle_for, tracks};
 use crate::support::edge::{Edge, Home, PATIENCE};
-use crate::support::program;
+use crate::support::fleet::run;
 use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 use tendon_host::transport::client::Patience;
 use tendon_host::transport::deploy::{Delivered, Plan, Step};
@@ -69,17 +68,6 @@ fn on_trial(version: u64) -> InstallStatus {
     }
 }
 
-/// Runs a program in the home's folder, and returns whether it went well and what it said.
-fn run(home: &Home, name: &str, line: &str) -> (bool, String) {
-    let output = Command::new(program(name))
-        .args(line.split(' '))
-        .current_dir(home.folder())
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
 #[test]
 fn deploying_a_pack_installs_its_bundle_and_shares_floors_with_updates() {
     let home = Home::new();
@@ -91,7 +79,7 @@ fn deploying_a_pack_installs_its_bundle_and_shares_floors_with_updates() {
     let mut edge = start(&home, "set");
     let deploy = |edge: &Edge, file: &str| {
         let line = format!("deploy --json --to tcp://{} {file}", edge.address());
-        run(&home, "tendon", &line)
+        run(home.folder(), "tendon", &line)
     };
     let (well, said) = deploy(&edge, "update.tendon");
     assert!(well && said.contains("\"Trial\""), "{said}");
@@ -112,9 +100,17 @@ fn deploying_a_pack_installs_its_bundle_and_shares_floors_with_updates() {
     let (well, said) = deploy(&edge, "old.tendon");
     assert!(!well && said.contains("is older than"), "{said}");
     let update = "update --data-dir data --root root.json --trust key.pub --time set --repo";
-    let (well, said) = run(&home, "tendon-edge", &format!("{update} old.tendon"));
+    let (well, said) = run(
+        home.folder(),
+        "tendon-edge",
+        &format!("{update} old.tendon"),
+    );
     assert!(!well && said.contains("is older than"), "{said}");
-    let (well, said) = run(&home, "tendon-edge", &format!("{update} update.tendon"));
+    let (well, said) = run(
+        home.folder(),
+        "tendon-edge",
+        &format!("{update} update.tendon"),
+    );
     assert!(well && said.contains("nothing newer"), "{said}");
 }
 
