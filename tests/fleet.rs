@@ -102,16 +102,16 @@ fn a_devices_report_is_read_by_its_fleet_alone() {
     deploy(&edge, &bundle(3)).unwrap();
     edge.send_poses(&tracks(1, 3));
     edge.wait_for_install("Confirmed");
-    let report = "report --data-dir data -o report.json --time set --nonce 4711";
+    let report = "report --data-dir data -o report.json --time set --nonce quux-1";
     good(folder, "tendon-edge", report);
-    let read = "fleet read homes report.json --nonce 4711";
+    let read = "fleet read homes report.json --nonce quux-1";
     let said = good(folder, "tendon", read);
     for expect in [
         "device  kitchen",
         "serves  version 3, kinect20",
         "floors  model 3",
         "3 windows",
-        "nonce   4711",
+        "nonce   quux-1",
         "update  none yet",
     ] {
         assert!(said.contains(expect), "{expect}: {said}");
@@ -128,7 +128,7 @@ fn a_devices_report_is_read_by_its_fleet_alone() {
     let (well, said) = run(
         folder,
         "tendon",
-        "fleet read homes report.json --nonce 4712",
+        "fleet read homes report.json --nonce quux-2",
     );
     assert!(
         !well && said.contains("old one") && !said.contains("serves"),
@@ -138,7 +138,7 @@ fn a_devices_report_is_read_by_its_fleet_alone() {
     let (well, said) = run(folder, "tendon", "fleet read others report.json");
     assert!(!well && said.contains("this fleet's authority"), "{said}");
     let text = std::fs::read_to_string(folder.join("report.json")).unwrap();
-    let changed = text.replace("4711", "4712");
+    let changed = text.replace("quux-1", "quux-2");
     std::fs::write(folder.join("changed.json"), changed).unwrap();
     let (well, said) = run(folder, "tendon", "fleet read homes changed.json");
     assert!(!well && said.contains("has not signed this"), "{said}");
@@ -155,7 +155,11 @@ fn a_devices_report_is_read_by_its_fleet_alone() {
         said.contains("agent   none runs") && said.contains("version 3"),
         "{said}"
     );
-    let (well, said) = run(folder, "tendon", "fleet read homes later.json --nonce 4711");
+    let (well, said) = run(
+        folder,
+        "tendon",
+        "fleet read homes later.json --nonce quux-1",
+    );
     assert!(!well && said.contains("no nonce"), "{said}");
 }
 

@@ -58,7 +58,9 @@ impl<V: Verifier, P: Pipeline<Bundle = V::Bundle>> Hub<V, P> {
             return Err(WireError::NoRoot);
         }
         if self.status() == InstallStatus::Verifying {
-            return Err(WireError::Busy);
+            // The very pack that is being looked at need not be sent, and its end can be waited for.
+            let there = self.disk(move |receiver| receiver.has_pack(offer));
+            return there.await?.ok_or(WireError::Busy);
         }
         let progress = self
             .disk(move |receiver| receiver.offer_pack(offer))

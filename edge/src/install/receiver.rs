@@ -317,6 +317,12 @@ impl Receiver {
         Ok(Some(Pack::Arrived(arrived)))
     }
 
+    /// Whether all of this pack is there, or came to its end: what there is of it then.
+    pub fn has_pack(&self, offer: PackOffer) -> Option<Progress> {
+        let there = self.waiting_pack() == Some(offer) || self.taken_from(offer.digest).is_some();
+        there.then_some(whole(offer.size))
+    }
+
     /// The pack of which everything is there and nothing was decided.
     pub fn waiting_pack(&self) -> Option<PackOffer> {
         self.pack.offer().filter(|_| self.pack.is_complete())

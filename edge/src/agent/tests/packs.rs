@@ -4,7 +4,7 @@ use super::*;
 use crate::agent::hub::lock;
 use crate::update::keep::Vault;
 use std::collections::BTreeSet;
-use tendon_shared::protocol::deploy::{Kept, PackOffer};
+use tendon_shared::protocol::deploy::{Kept, PackOffer, Progress};
 use tendon_shared::protocol::error::PackRole;
 use tendon_trust::archive::MAX_PACK_BYTES;
 use tendon_trust::json::Json;
@@ -148,6 +148,31 @@ async fn a_pack_that_was_complete_before_a_crash_is_opened_without_a_host() {
     storage.restart();
     let mut bench = Bench::start(&storage).await;
     assert_eq!(bench.outcome().await, Ok(trial(7, 0)));
+}
+
+#[tokio::test]
+async fn a_pack_that_is_being_looked_at_can_be_waited_for() {
+    let mut bench = Bench::start(&Fragile::default()).await;
+    let pack = leading_to(7).pack();
+    let announced = offer(&pack);
+    bench.ask(Request::OfferPack(announced)).await.unwrap();
+    for (index, data) in pack.chunks(CHUNK_BYTES).enumerate() {
+        let chunk = Chunk {
+            offset: (index * CHUNK_BYTES) as u32,
+            crc: crc32(data),
+            data,
+        };
+        bench.ask(Request::Chunk(chunk)).await.unwrap();
+    }
+    bench.hub.set_status(InstallStatus::Verifying);
+    let again = bench.ask(Request::OfferPack(announced)).await;
+    let all = Progress {
+        next: announced.size,
+        ahead: 0,
+    };
+    assert_eq!(again, Ok(Response::Progress(all)));
+    let other = bench.ask(Request::OfferPack(offer(b"another"))).await;
+    assert_eq!(other, Err(WireError::Busy));
 }
 
 #[tokio::test]
