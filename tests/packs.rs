@@ -99,7 +99,7 @@ fn deploying_a_pack_installs_its_bundle_and_shares_floors_with_updates() {
     assert_eq!(said["status"]["Confirmed"]["model"], 3);
     let (well, said) = deploy(&edge, "old.tendon");
     assert!(!well && said.contains("is older than"), "{said}");
-    let update = "update --data-dir data --root root.json --trust key.pub --time set --repo";
+    let update = "update --data-dir data --root root.json --trust key.pub --topology kinect20 --time set --repo";
     let (well, said) = run(
         home.folder(),
         "tendon-edge",
