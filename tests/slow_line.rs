@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use tendon_host::transport::client::Patience;
 use tendon_host::transport::deploy::Plan;
 use tendon_host::transport::offer::Parcel;
-use tendon_host::transport::sealed::Sealed;
+use tendon_host::transport::sealed::{self, Sealed};
 use tendon_host::transport::serial::Serial;
 use tendon_host::transport::ship::{Shipped, ship};
-use tendon_host::transport::target::Target;
+use tendon_host::transport::target::{Target, on_the_line};
 use tendon_host::transport::{Link, LinkError};
 use tendon_shared::protocol::deploy::InstallStatus;
 
@@ -82,8 +82,9 @@ fn shipped(
             return Ok(Box::new(line));
         }
         let anna = home.folder().join("anna.json");
-        let sealed = Sealed::open(line, "the line", &anna, Some("kitchen"), patience, 7)?;
-        Ok(Box::new(sealed))
+        let patience = sealed::patience(on_the_line(baud(), 1));
+        let link = Sealed::open(line, "the line", &anna, Some("kitchen"), patience, 7)?;
+        Ok(Box::new(link))
     };
     let shipped = ship(
         connect,

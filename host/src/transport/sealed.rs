@@ -17,6 +17,19 @@ use super::{Link, LinkError};
 /// Bytes received at a time.
 const RECEIVE_BYTES: usize = 4096;
 
+/// How long a device may take to answer a piece of a handshake, besides the line.
+const THINKING: Duration = Duration::from_millis(500);
+
+/// How long to wait in a handshake over a line on which the largest packet takes `packet`: an answer that was lost is to be asked for
+/// again soon, and asking again costs nothing.
+#[must_use]
+pub fn patience(packet: Duration) -> Patience {
+    Patience {
+        reply: THINKING + 2 * packet,
+        tries: 20,
+    }
+}
+
 /// An authenticated link over `L`.
 #[derive(Debug)]
 pub struct Sealed<L> {

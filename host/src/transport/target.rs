@@ -9,7 +9,7 @@ use tendon_identity::identity::check_name;
 use tendon_shared::packet::PACKET_BYTES;
 
 use super::client::Patience;
-use super::sealed::Sealed;
+use super::sealed::{self, Sealed};
 use super::serial::{DEFAULT_BAUD, Serial};
 use super::tcp::Tcp;
 use super::tls::Tls;
@@ -184,7 +184,7 @@ impl Target {
                 &self.to_string(),
                 &between.identity,
                 between.device.as_deref(),
-                self.patience(1),
+                sealed::patience(on_the_line(*baud, 1)),
                 rand::random(),
             )?),
         })
@@ -195,13 +195,18 @@ impl Target {
         let (Self::Serial { baud, .. } | Self::Sealed { baud, .. }) = self else {
             return Patience::default();
         };
-        let bits = PACKET_BYTES as f64 * f64::from(BITS_PER_BYTE) * f64::from(chunks.max(1));
-        let on_the_line = Duration::from_secs_f64(bits / f64::from(*baud));
         Patience {
-            reply: Patience::default().reply + on_the_line,
+            reply: Patience::default().reply + on_the_line(*baud, chunks.max(1)),
             ..Patience::default()
         }
     }
+}
+
+/// How long so many of the largest packets take on a line of `baud`.
+#[must_use]
+pub fn on_the_line(baud: u32, packets: u8) -> Duration {
+    let bits = PACKET_BYTES as f64 * f64::from(BITS_PER_BYTE) * f64::from(packets);
+    Duration::from_secs_f64(bits / f64::from(baud))
 }
 
 #[cfg(test)]
