@@ -76,9 +76,10 @@ impl Proof {
     #[must_use]
     pub fn holds(&self) -> bool {
         let latest: f32 = self.gains.iter().rev().take(LATEST).sum();
+        let least = self.config.margin.min(0.0) * self.gains.len().min(LATEST) as f32;
         self.gains.len() >= self.config.min_windows
             && self.gain() > self.config.margin
-            && latest >= 0.0
+            && latest >= least
     }
 }
 
