@@ -216,4 +216,4 @@ impl<L: Link> Link for Sealed<L> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -80,25 +80,13 @@ impl Link for Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::sealed::tests::fleet;
     use rustls::ServerConnection;
     use std::net::TcpListener;
-    use tendon_identity::authority::Authority;
-    use tendon_identity::token;
 
     #[test]
     fn bytes_go_both_ways_with_the_right_device_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let authority = Authority::init(&path("fleet"), "homes").unwrap();
-        let token = authority.token("kitchen", [1; 16], 10).unwrap();
-        let request = token::begin(&token, &path("pending")).unwrap();
-        let reply = authority.admit(&request, 0).unwrap();
-        let device = token::complete(&reply, &path("pending")).unwrap();
-        authority
-            .operator("anna")
-            .unwrap()
-            .write(&path("anna"))
-            .unwrap();
+        let (_folder, anna, device) = fleet();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let config = tls::server(&device).unwrap();
@@ -112,9 +100,9 @@ mod tests {
                 }
             }
         });
-        let error = Tls::open(&address, &path("anna"), Some("hall")).unwrap_err();
+        let error = Tls::open(&address, &anna, Some("hall")).unwrap_err();
         assert!(error.to_string().contains("of that name"), "{error}");
-        let mut link = Tls::open(&address, &path("anna"), Some("kitchen")).unwrap();
+        let mut link = Tls::open(&address, &anna, Some("kitchen")).unwrap();
         link.send(b"ping").unwrap();
         let (mut buffer, mut answer) = ([0_u8; 16], Vec::<u8>::new());
         while answer.len() < 4 {

@@ -14,7 +14,7 @@ const PATIENCE: Patience = Patience {
 };
 
 /// A fleet with the device `kitchen`: the folder, the operator's file, the device.
-fn fleet() -> (tempfile::TempDir, PathBuf, Identity) {
+pub(crate) fn fleet() -> (tempfile::TempDir, PathBuf, Identity) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let authority = Authority::init(&path("fleet"), "homes").unwrap();
