@@ -198,6 +198,8 @@ pub struct GuardConfig {
     pub min_recent: usize,
     /// Estimated accuracy that the adapted tail must be above the shipped one, 0..=1.
     pub margin: f32,
+    /// And by so many standard errors of the difference, window by window; 0 asks for none.
+    pub errors: f32,
     /// Accuracy on the bundle's source buffer, 0..=1: a tail that loses more is discarded at once; one that loses any does not serve.
     pub max_source_loss: f32,
     /// Share of recent windows on which both tails may disagree, 0..=1.
@@ -214,6 +216,7 @@ impl Default for GuardConfig {
             recent: 64,
             min_recent: 32,
             margin: 0.01,
+            errors: 1.5,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,
@@ -377,11 +380,25 @@ impl AdaptConfig {
             "must be between 0 and 500 milliseconds",
         )?;
         check(
+            "guard.errors",
+            self.guard.errors,
+            0.0,
+            10.0,
+            "must be between 0 and 10 standard errors",
+        )?;
+        check(
             "align.proof.errors",
             self.align.proof.errors,
             0.0,
             10.0,
             "must be between 0 and 10 standard errors",
+        )?;
+        check(
+            "align.proof.information",
+            self.align.proof.information,
+            0.0,
+            100.0,
+            "must be between 0 and 100 nats",
         )?;
         check("habit.rate", self.habit.rate, 0.0, 1.0, unit)?;
         check(

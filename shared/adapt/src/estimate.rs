@@ -1,4 +1,4 @@
-//! How good a tail is on windows without labels: four estimates, and accuracy on the bundle's labelled source buffer.
+//! How good a tail is on windows without labels: five estimates, and accuracy on the bundle's labelled source buffer.
 //!
 //! | estimate | what it is | source |
 //! |---|---|---|
@@ -6,10 +6,12 @@
 //! | confidence | mean calibrated confidence | average confidence (Guillory et al., ICCV 2021) |
 //! | likeness | share of windows whose nearest class prototype, in the tail's own features, has the class that is answered | prototype consistency |
 //! | steadiness | agreement with itself when features are dropped | AETTA (CVPR 2024) |
+//! | information | how much the answers tell about the windows, of what they could | [`super::information`] |
 //!
 //! How each tracks true accuracy is in `docs/adaptation.md`; [`super::guard`] decides by them.
 
 use super::guard::Scores;
+use super::information::information;
 use super::model::Prediction;
 use super::prototypes::Prototypes;
 use rand::RngExt as _;
@@ -88,34 +90,49 @@ impl Yardstick {
         }
     }
 
-    /// Measures answers to windows.
+    fn classes(&self) -> usize {
+        self.classifier.bias.len()
+    }
+
+    /// Measures answers to windows; also gives each window's own share in the estimate, 0..=1.
     #[must_use]
-    pub fn scores<'w>(&self, windows: impl Iterator<Item = Asked<'w>>) -> Scores {
+    pub fn scores<'w>(&self, windows: impl Iterator<Item = Asked<'w>>) -> (Scores, Vec<f32>) {
         let windows: Vec<Asked<'_>> = windows.collect();
         let count = windows.len().max(1) as f32;
         let share = |holds: &dyn Fn(&Asked<'_>) -> bool| {
             windows.iter().filter(|window| holds(window)).count() as f32 / count
         };
         let confidences = windows.iter().map(|window| window.weak.confidence);
-        Scores {
-            consistency: share(&|window| window.weak.class == window.strong.class),
+        let consistent = |window: &Asked<'_>| window.weak.class == window.strong.class;
+        let (steadiness, steady) = self.steadiness(&windows);
+        let answers = windows
+            .iter()
+            .map(|window| window.weak.probabilities.as_slice());
+        let scores = Scores {
+            consistency: share(&consistent),
             confidence: confidences.sum::<f32>() / count,
             likeness: share(&|window| {
                 let nearest = self.prototypes.nearest(window.features);
                 nearest.is_some_and(|nearest| nearest.class == window.weak.class)
             }),
-            steadiness: self.steadiness(&windows),
+            steadiness,
+            information: information(answers) / (self.classes().max(2) as f32).ln(),
             source: self.accuracy,
-        }
+        };
+        let own = windows.iter().zip(steady);
+        let own =
+            own.map(|(window, steady)| (f32::from(u8::from(consistent(window))) + steady) / 2.0);
+        (scores, own.collect())
     }
 
-    /// One minus the share of passes with dropped features that change the class, made larger where the answers collapse.
+    /// One minus the share of passes with dropped features that change the class, made larger where the answers collapse; and the share of
+    /// passes that leave each window's class as it is.
     ///
     /// # Source
     /// AETTA's weighted dropout disagreement: `error = disagreement / (E / E_max)^3`, with `E` the entropy of the mean prediction. Different
     /// here: features are dropped before the classifier only.
-    fn steadiness(&self, windows: &[Asked<'_>]) -> f32 {
-        let classes = self.classifier.bias.len();
+    fn steadiness(&self, windows: &[Asked<'_>]) -> (f32, Vec<f32>) {
+        let classes = self.classes();
         let features: Vec<&[f32]> = windows.iter().map(|window| window.features).collect();
         let everything: Vec<usize> = features
             .iter()
@@ -125,18 +142,20 @@ impl Yardstick {
                 self.classifier.class(features, &kept)
             })
             .collect();
-        let mut changed = 0_usize;
+        let mut changed = vec![0_usize; features.len()];
         for pass in 0..PASSES {
             let mut rng = generator(SEED, pass, 0, 0);
             let dim = features.first().map_or(0, |features| features.len());
             let kept: Vec<bool> = (0..dim).map(|_| rng.random::<f32>() >= DROPPED).collect();
-            changed += features
-                .iter()
-                .zip(&everything)
-                .filter(|(features, plain)| self.classifier.class(features, &kept) != **plain)
-                .count();
+            for ((changed, features), plain) in changed.iter_mut().zip(&features).zip(&everything) {
+                *changed += usize::from(self.classifier.class(features, &kept) != *plain);
+            }
         }
-        let disagreement = changed as f32 / (features.len().max(1) as f32 * PASSES as f32);
+        let steady: Vec<f32> = changed
+            .iter()
+            .map(|changed| 1.0 - *changed as f32 / PASSES as f32)
+            .collect();
+        let disagreement = 1.0 - steady.iter().sum::<f32>() / steady.len().max(1) as f32;
         let mut mean = vec![0.0_f32; classes];
         for window in windows {
             for (mean, value) in mean.iter_mut().zip(&window.weak.probabilities) {
@@ -151,7 +170,8 @@ impl Yardstick {
             .map(|share| -share * share.ln())
             .sum();
         let spread = entropy / (classes.max(2) as f32).ln();
-        (1.0 - disagreement / spread.max(1e-3).powf(COLLAPSE)).clamp(0.0, 1.0)
+        let share = 1.0 - disagreement / spread.max(1e-3).powf(COLLAPSE);
+        (share.clamp(0.0, 1.0), steady)
     }
 }
 
@@ -205,6 +225,10 @@ mod tests {
     }
 
     fn scores(windows: &[[Prediction; 2]]) -> Scores {
+        measured(windows).0
+    }
+
+    fn measured(windows: &[[Prediction; 2]]) -> (Scores, Vec<f32>) {
         yardstick().scores(windows.iter().map(|[weak, strong]| Asked {
             weak,
             strong,
@@ -261,5 +285,15 @@ mod tests {
     #[test]
     fn no_windows_are_no_reason_to_panic() {
         assert_eq!(scores(&[]).consistency, 0.0);
+    }
+
+    #[test]
+    fn every_window_has_its_own_share_in_the_estimate() {
+        let [clear, _] = window(0, 4.0);
+        let [other, _] = window(1, 4.0);
+        let (scores, own) = measured(&[window(0, 4.0), [clear, other], window(2, 4.0)]);
+        assert_eq!(own, [1.0, 0.5, 1.0]);
+        let mean = own.iter().sum::<f32>() / 3.0;
+        assert!((scores.estimate() - mean).abs() < 0.02, "{scores:?}");
     }
 }

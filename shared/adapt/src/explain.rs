@@ -100,7 +100,7 @@ pub fn update(record: &Record) -> String {
             text,
             "\n  guard: {}\n    on the latest {} windows, adapted against shipped: two views agree {} against {}, \
              dropped features change nothing {} against {}, confidence {} against {}\n    labelled windows of the bundle right: {} against {}; \
-             both tails differ on {}",
+             both tails differ on {}; the estimate by {:+.3}, of which chance may be {:.3}",
             long(judgement),
             judgement.windows,
             percent(adapted.consistency),
@@ -112,6 +112,8 @@ pub fn update(record: &Record) -> String {
             percent(adapted.source),
             percent(base.source),
             percent(judgement.disagreement),
+            adapted.estimate() - base.estimate(),
+            judgement.doubt,
         );
     }
     text
@@ -169,6 +171,7 @@ mod tests {
             consistency: 0.8,
             confidence: 0.7,
             likeness: 0.5,
+            information: 0.5,
             steadiness: 0.9,
             source: 1.0,
         };
@@ -199,6 +202,7 @@ mod tests {
                 base: scores,
                 adapted: scores,
                 disagreement: 0.06,
+                doubt: 0.0,
                 verdict: Verdict::NotBetter,
                 discarded: false,
             }),

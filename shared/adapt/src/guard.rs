@@ -6,8 +6,8 @@
 //! gain, a tail that is as good by every estimate still gets some windows wrong that the shipped one gets right.
 //! A lost source window weighs more than any estimate: it is labelled, and it was replayed in the very steps that lost it.
 //!
-//! The evidence is the mean of *consistency* and *steadiness* ([`super::estimate`]): it must be above the shipped tail's by a margin, and
-//! neither of both below it. Confidence and likeness are measured and written down, but do not decide: a tail that was trained on its
+//! The evidence is the mean of *consistency* and *steadiness* ([`super::estimate`]): it must be above the shipped tail's by a margin and by
+//! more than chance, window by window, and neither of both below it. Confidence, likeness and information are measured and written down, but do not decide: a tail that was trained on its
 //! own labels is surer whether it is right or not, and likeness fell while accuracy rose, because it favours the tail that the
 //! prototypes were made with. No estimate can tell a collapsed tail (always the same answer) from a good one; the source buffer can.
 
@@ -27,6 +27,9 @@ pub struct Scores {
     /// Agreement with itself when features are dropped.
     #[serde(default)]
     pub steadiness: f32,
+    /// How much the answers tell, as a share of what they could.
+    #[serde(default)]
+    pub information: f32,
     /// Accuracy on the source buffer.
     pub source: f32,
 }
@@ -59,7 +62,22 @@ pub enum Verdict {
     Disagrees,
 }
 
-/// One comparison.
+/// Both tails on the same windows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Recent windows compared.
+    pub windows: usize,
+    /// The shipped tail.
+    pub base: Scores,
+    /// What would be answered with the adapted tail.
+    pub adapted: Scores,
+    /// Standard error of the difference of both estimates, window by window.
+    pub doubt: f32,
+    /// Share of recent windows on which they disagree.
+    pub disagreement: f32,
+}
+
+/// One judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Updates made when it was judged.
@@ -70,6 +88,9 @@ pub struct Judgement {
     pub base: Scores,
     /// The adapted tail.
     pub adapted: Scores,
+    /// Standard error of the difference of both estimates, window by window.
+    #[serde(default)]
+    pub doubt: f32,
     /// Share of recent windows on which they disagree.
     pub disagreement: f32,
     /// The decision.
@@ -127,15 +148,16 @@ impl Guard {
         self.serves = serves;
     }
 
-    /// Compares both tails and decides.
-    pub fn judge(
-        &mut self,
-        config: &GuardConfig,
-        update: u64,
-        windows: usize,
-        (base, adapted): (Scores, Scores),
-        disagreement: f32,
-    ) -> Judgement {
+    /// Decides after update number `update`.
+    pub fn judge(&mut self, config: &GuardConfig, update: u64, compared: Comparison) -> Judgement {
+        let Comparison {
+            windows,
+            base,
+            adapted,
+            doubt,
+            disagreement,
+        } = compared;
+        let gain = adapted.estimate() - base.estimate();
         let verdict = if !config.enabled {
             Verdict::Serve
         } else if adapted.source < base.source - config.max_source_loss {
@@ -148,7 +170,7 @@ impl Guard {
             Verdict::Disagrees
         } else if adapted.consistency < base.consistency || adapted.steadiness < base.steadiness {
             Verdict::BelowBase
-        } else if adapted.estimate() < base.estimate() + config.margin {
+        } else if gain < config.margin || gain <= config.errors * doubt {
             Verdict::NotBetter
         } else {
             Verdict::Serve
@@ -171,6 +193,7 @@ impl Guard {
             windows,
             base,
             adapted,
+            doubt,
             disagreement,
             verdict,
             discarded,
@@ -193,19 +216,29 @@ mod tests {
             confidence: 0.5,
             likeness: 0.5,
             steadiness: estimate,
+            information: 0.5,
             source,
+        }
+    }
+
+    fn compared(base: Scores, adapted: Scores) -> Comparison {
+        Comparison {
+            windows: 64,
+            base,
+            adapted,
+            doubt: 0.005,
+            disagreement: 0.1,
         }
     }
 
     fn check(adapted: Scores, windows: usize, disagreement: f32, expect: Verdict) -> Guard {
         let mut guard = Guard::default();
-        let judgement = guard.judge(
-            &GuardConfig::default(),
-            1,
+        let comparison = Comparison {
             windows,
-            (scores(0.7, 0.9), adapted),
             disagreement,
-        );
+            ..compared(scores(0.7, 0.9), adapted)
+        };
+        let judgement = guard.judge(&GuardConfig::default(), 1, comparison);
         assert_eq!(judgement.verdict, expect);
         assert_eq!(guard.serves(), expect == Verdict::Serve);
         guard
@@ -247,22 +280,27 @@ mod tests {
             ..GuardConfig::default()
         };
         let mut guard = Guard::default();
-        let pair = (scores(0.7, 0.9), scores(0.1, 0.9));
-        assert!(!guard.judge(&config, 1, 64, pair, 0.0).discarded);
-        assert!(guard.judge(&config, 2, 64, pair, 0.0).discarded);
+        let worse = compared(scores(0.7, 0.9), scores(0.1, 0.9));
+        assert!(!guard.judge(&config, 1, worse).discarded);
+        assert!(guard.judge(&config, 2, worse).discarded);
+    }
+
+    #[test]
+    fn a_gain_that_may_be_chance_does_not_serve() {
+        let better = compared(scores(0.7, 0.9), scores(0.72, 0.9));
+        for (doubt, serves) in [(0.0, true), (0.005, true), (0.05, false)] {
+            let mut guard = Guard::default();
+            let judgement = guard.judge(&GuardConfig::default(), 1, Comparison { doubt, ..better });
+            assert_eq!(judgement.verdict == Verdict::Serve, serves, "{doubt}");
+        }
     }
 
     #[test]
     fn the_history_is_bounded() {
         let mut guard = Guard::default();
         for update in 0..100 {
-            guard.judge(
-                &GuardConfig::default(),
-                update,
-                64,
-                (scores(0.7, 0.9), scores(0.7, 0.9)),
-                0.0,
-            );
+            let alike = compared(scores(0.7, 0.9), scores(0.7, 0.9));
+            guard.judge(&GuardConfig::default(), update, alike);
         }
         assert_eq!(
             (

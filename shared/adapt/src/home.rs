@@ -3,7 +3,7 @@
 //! Single-threaded and without clock, so that a stream gives the same answers on a device and in a measurement.
 
 use crate::adapter::{Adapter, Base, Named, Observed, Places, Work};
-use crate::align::{Aligner, Corrected, Proof, Reference};
+use crate::align::{Aligner, Corrected, Look, Proof, Reference};
 use crate::candidates::LabelError;
 use crate::config::{AdaptConfig, ConfigError, GateConfig};
 use crate::features::Features;
@@ -311,9 +311,15 @@ impl Home {
         }
         let plain = self.window(clip, clip.poses, watch)?;
         let aligned = self.window(clip, &poses, watch)?;
-        let near = |window: &Window| self.prototypes.nearest(&window.pooled);
-        if let (true, Some(aligned), Some(plain)) = (due, near(&aligned), near(&plain)) {
-            let lost = self.proof.add(aligned.cosine, plain.cosine);
+        let seen = |window: &Window| {
+            let nearest = self.prototypes.nearest(&window.pooled)?;
+            Some(Look {
+                cosine: nearest.cosine,
+                probabilities: window.probabilities.clone(),
+            })
+        };
+        if let (true, Some(aligned), Some(plain)) = (due, seen(&aligned), seen(&plain)) {
+            let lost = self.proof.add(aligned, plain);
             if let (true, Some(aligner)) = (lost, &mut self.aligner) {
                 aligner.forget();
             }

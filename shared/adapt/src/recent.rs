@@ -4,9 +4,10 @@
 
 use super::estimate::{Asked, Classifier, Yardstick};
 use super::features::Features;
-use super::guard::Scores;
+use super::guard::Comparison;
 use super::model::{Model, Prediction};
 use super::source::SourceBuffer;
+use super::spread::spread;
 use std::collections::VecDeque;
 use tendon_model::tail::Tail;
 
@@ -77,12 +78,6 @@ impl Compared {
         }
     }
 
-    /// How many recent windows are compared.
-    #[must_use]
-    pub fn windows(&self) -> usize {
-        self.seen.len()
-    }
-
     /// Numbers of the windows with the classes that are answered without and with the adapted tail.
     pub fn classes(&self) -> impl Iterator<Item = (u64, u16, u16)> {
         self.seen
@@ -133,17 +128,16 @@ impl Compared {
         true
     }
 
-    /// Scores without and with the adapted tail, and the share of recent windows that they answer differently. `base` measures the
-    /// shipped tail.
+    /// What was found without and with the adapted tail. `base` measures the shipped one.
     #[must_use]
-    pub fn scores(
+    pub fn comparison(
         &self,
         base: &Yardstick,
         labels: &[u16],
         classifier: Classifier,
-    ) -> ((Scores, Scores), f32) {
+    ) -> Comparison {
         let adapted = Yardstick::new(&self.source_adapted, labels, classifier);
-        let without = base.scores(self.seen.iter().map(|seen| {
+        let (without, before) = base.scores(self.seen.iter().map(|seen| {
             let [weak, strong] = &seen.base;
             Asked {
                 weak,
@@ -151,7 +145,7 @@ impl Compared {
                 features: &weak.features,
             }
         }));
-        let with = adapted.scores(self.answers.iter().zip(&self.features).map(
+        let (with, after) = adapted.scores(self.answers.iter().zip(&self.features).map(
             |([weak, strong], features)| Asked {
                 weak,
                 strong,
@@ -162,9 +156,13 @@ impl Compared {
             .classes()
             .filter(|(_, base, adapted)| base != adapted)
             .count();
-        (
-            (without, with),
-            differing as f32 / self.seen.len().max(1) as f32,
-        )
+        let gains: Vec<f32> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+        Comparison {
+            windows: self.seen.len(),
+            base: without,
+            adapted: with,
+            doubt: spread(&gains).map_or(0.0, |(_, error)| error),
+            disagreement: differing as f32 / self.seen.len().max(1) as f32,
+        }
     }
 }

@@ -149,18 +149,14 @@ impl Adapter {
             self.stage = Stage::Judge(compared);
             return Work::More;
         }
-        let (scores, disagreement) = compared.scores(
+        let comparison = compared.comparison(
             &self.yardstick,
             self.base.source.labels(),
             self.base.model.classifier(&self.pupils.tail),
         );
-        let judgement = self.guard.judge(
-            &self.config.guard,
-            self.pupils.updates,
-            compared.windows(),
-            scores,
-            disagreement,
-        );
+        let judgement = self
+            .guard
+            .judge(&self.config.guard, self.pupils.updates, comparison);
         self.compared = compared.classes().collect();
         let record = self.record(judgement);
         if judgement.discarded {

@@ -104,6 +104,8 @@ pub struct ProofConfig {
     pub margin: f32,
     /// The doubt, in standard errors of the mean: it is looked at often, and some look by chance shows a gain.
     pub errors: f32,
+    /// Or: how much more the answers to aligned poses must tell, nats.
+    pub information: f32,
     /// One in so many windows is compared from then on.
     pub every: u64,
 }
@@ -114,6 +116,7 @@ impl Default for ProofConfig {
             min_windows: 8,
             margin: 0.01,
             errors: 1.5,
+            information: 0.25,
             every: 2,
         }
     }

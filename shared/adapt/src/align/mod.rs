@@ -3,7 +3,7 @@
 //!
 //! Nothing is learnt: each correction follows from a median over recent windows and from the [`Reference`] that the bundle carries,
 //! has a dead zone in which it does nothing at all, and ends where it is no longer believable. Aligned poses are answered only
-//! while they look more like training windows than the plain ones do ([`Proof`]); otherwise the plain ones are.
+//! while they look more like training windows than the plain ones do, or tell much more ([`Proof`]); otherwise the plain ones are.
 //!
 //! # Source
 //! Reconstructed from measurements, not from a paper: of a tilted, noisy or differently built stream's lost accuracy, adapting
@@ -18,7 +18,7 @@ mod reference;
 mod steady;
 
 pub use config::AlignConfig;
-pub use proof::Proof;
+pub use proof::{Look, Proof};
 pub use reference::{Measured, Reference};
 
 use level::Level;
@@ -81,10 +81,12 @@ impl Aligner {
     pub fn align(&mut self, track: u64, spacing_ms: f32, poses: &mut [f32]) -> Corrected {
         let mut corrected = Corrected::default();
         let (config, topology) = (&self.config, self.topology);
-        if let Some(jitter) = measure::jitter(topology, poses, spacing_ms) {
+        let jitter = measure::jitter(topology, poses, spacing_ms);
+        if let Some(jitter) = jitter {
             self.steady.see(jitter);
         }
-        if let Some(width) = self.steady.width(&config.steady, self.reference.jitter) {
+        let known = self.reference.jitter;
+        if let Some(width) = self.steady.width(&config.steady, known, jitter) {
             steady::smooth(topology, poses, spacing_ms, width);
             corrected.steady = true;
         }

@@ -28,15 +28,17 @@ impl Steady {
         self.jitters.push_back(jitter);
     }
 
-    /// Width of the smoothing, milliseconds; `None` while too little was seen or the sensor is good enough.
+    /// Width of the smoothing of a clip, milliseconds; `None` while too little was seen or the sensor is good enough. `own` is the clip's
+    /// own jitter, where it has one: a clip with less than is usual here, as after the sensor was replaced, is smoothed less at once.
     ///
     /// Noise that the encoder knows is no concern: what counts is the rest, `sqrt(found^2 - known^2)`.
-    pub(super) fn width(&self, config: &SteadyConfig, known: f32) -> Option<f32> {
+    pub(super) fn width(&self, config: &SteadyConfig, known: f32, own: Option<f32>) -> Option<f32> {
         if !config.enabled || self.jitters.len() < config.min_windows {
             return None;
         }
         let mut jitters: Vec<f32> = self.jitters.iter().copied().collect();
-        let found = median(&mut jitters)?;
+        let usual = median(&mut jitters)?;
+        let found = own.map_or(usual, |own| own.min(usual));
         let excess = (found * found - known * known).max(0.0).sqrt();
         if excess < config.least {
             return None;

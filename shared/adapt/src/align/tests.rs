@@ -140,6 +140,22 @@ fn a_noisy_sensor_is_steadied() {
 }
 
 #[test]
+fn after_a_noisy_sensor_was_replaced_the_first_clip_is_left_alone() {
+    let mut aligner = aligner();
+    let mut rng = generator(1, 0, 0, 0);
+    let mut corrected = Corrected::default();
+    for (number, mut poses) in clips().into_iter().enumerate() {
+        for value in &mut poses {
+            *value += 0.03 * normal(&mut rng);
+        }
+        corrected = aligner.align(number as u64, SPACING_MS, &mut poses);
+    }
+    assert!(corrected.steady);
+    let mut clean = clips().remove(0);
+    assert!(!aligner.align(0, SPACING_MS, &mut clean).steady);
+}
+
+#[test]
 fn movement_at_a_low_frame_rate_is_not_taken_for_noise() {
     let mut aligner = aligner();
     for (number, poses) in clips().into_iter().enumerate() {
