@@ -216,7 +216,7 @@ impl Default for GuardConfig {
             recent: 64,
             min_recent: 32,
             margin: 0.01,
-            errors: 1.5,
+            errors: 1.0,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,
