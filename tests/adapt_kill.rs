@@ -15,9 +15,8 @@ use super::support::program;
 const KILLS: u64 = 20;
 
 /// Everything may teach, so that updates follow one another.
-const EAGER: [&str; 9] = [
+const EAGER: [&str; 8] = [
     "adapt.gate.threshold=0.0",
-    "adapt.gate.floor=0.0",
     "adapt.gate.novelty=0.0",
     "adapt.gate.max_leap=1000.0",
     "adapt.student.skip_agreement=2.0",

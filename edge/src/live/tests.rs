@@ -24,7 +24,6 @@ fn live(folder: Option<&Path>) -> Live {
         ..PipelineConfig::default()
     };
     pipeline.adapt.gate.threshold = 0.0;
-    pipeline.adapt.gate.floor = 0.0;
     pipeline.adapt.student.skip_agreement = 2.0;
     pipeline.adapt.steps = 1;
     pipeline.adapt.guard.enabled = false;

@@ -14,7 +14,6 @@ fn bundle() -> Arc<VerifiedBundle> {
 fn eager() -> PipelineConfig {
     let mut config = PipelineConfig::default();
     config.adapt.gate.threshold = 0.0;
-    config.adapt.gate.floor = 0.0;
     config.adapt.student.skip_agreement = 2.0;
     config.adapt.steps = 1;
     config.adapt.guard.enabled = false;

@@ -55,7 +55,6 @@ pub fn spawn(folder: &Path) -> Child {
     // Everything may teach, so that many updates are made in little time.
     let settings = [
         "adapt.gate.threshold=0.0",
-        "adapt.gate.floor=0.0",
         "adapt.student.skip_agreement=2.0",
         "adapt.steps=1",
         "adapt.guard.enabled=false",

@@ -5,7 +5,7 @@ use super::config::AdaptConfig;
 use super::estimate::Yardstick;
 use super::features::Features;
 use super::flat;
-use super::gate::{Gate, Refusal};
+use super::gate::{self, Refusal};
 use super::guard::Guard;
 use super::history::{History, Snapshot};
 use super::journal::{Journal, Lecture, Record, Sifted};
@@ -36,8 +36,6 @@ pub struct Base {
     pub model: Model,
     /// Its source buffer.
     pub source: SourceBuffer,
-    /// Its prior over classes; sums to 1.
-    pub prior: Vec<f32>,
     /// Its classes' names.
     pub classes: Vec<String>,
 }
@@ -134,7 +132,6 @@ pub struct Adapter {
     /// What the shipped tail is measured with.
     yardstick: Yardstick,
     pupils: Pupils,
-    gate: Gate,
     guard: Guard,
     memory: Memory,
     keys: Keys,
@@ -178,7 +175,6 @@ impl Adapter {
         seed: u64,
     ) -> (Self, Option<StateError>) {
         let base_weights = base.model.base_weights();
-        let classes = base.classes.len();
         let yardstick = yardstick(&base, base.model.base(), config.micro_batch);
         let pupils = Pupils {
             student: base_weights.clone(),
@@ -190,7 +186,6 @@ impl Adapter {
         let mut adapter = Self {
             learning: super::device::learning(),
             pupils,
-            gate: Gate::new(config.gate.clone(), classes),
             guard: Guard::default(),
             memory: Memory::new(config.memory),
             keys: Keys::default(),
@@ -389,10 +384,7 @@ impl Adapter {
         let Some(named) = self.predict(&observed.weak) else {
             return;
         };
-        let accepted = self
-            .gate
-            .check(named.class, named.confidence, observed.quality);
-        self.gate.learn(named.class, named.confidence);
+        let accepted = gate::check(&self.config.gate, named.confidence, observed.quality);
         self.recent.push(window, [&observed.weak, &strong], base);
         self.count(accepted);
         if accepted.is_err() {

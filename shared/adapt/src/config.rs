@@ -80,12 +80,8 @@ impl Default for AdaptConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateConfig {
-    /// Calibrated confidence that the most confident class needs, 0..=1.
+    /// Calibrated confidence of a pseudo-label, 0..=1.
     pub threshold: f32,
-    /// Whether classes that are seldom confident need less (FlexMatch).
-    pub per_class: bool,
-    /// No class needs less than this, 0..=1.
-    pub floor: f32,
     /// Share of present joints that a window needs, 0..=1.
     pub min_quality: f32,
     /// A window in which the picture stands still for longer does not teach, milliseconds.
@@ -101,8 +97,6 @@ impl Default for GateConfig {
     fn default() -> Self {
         Self {
             threshold: 0.8,
-            per_class: true,
-            floor: 0.6,
             min_quality: 0.7,
             max_frozen_ms: 1_000.0,
             max_leap: 0.5,
@@ -139,8 +133,6 @@ pub struct StudentConfig {
     pub trusted_weight: f32,
     /// Weight of the replayed windows' cross-entropy.
     pub replay_weight: f32,
-    /// Weight of the divergence between the mean prediction and the source prior.
-    pub balance_weight: f32,
     /// No step is made when the student already gives at least this share of the teacher's labels, 0..=1; above 1 never skips.
     pub skip_agreement: f32,
     /// Share of weights set back to the shipped ones after each step, 0..=1.
@@ -160,7 +152,6 @@ impl Default for StudentConfig {
             replay: 8,
             trusted_weight: 1.0,
             replay_weight: 1.0,
-            balance_weight: 0.1,
             skip_agreement: 0.98,
             restore: 0.01,
         }
@@ -357,7 +348,6 @@ impl AdaptConfig {
             "must be between 0 and 2",
         )?;
         check("gate.threshold", self.gate.threshold, 0.0, 1.0, unit)?;
-        check("gate.floor", self.gate.floor, 0.0, 1.0, unit)?;
         check(
             "align.level.most_degrees",
             self.align.level.most_degrees,

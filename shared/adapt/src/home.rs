@@ -117,11 +117,6 @@ impl Home {
         let tables: Arc<VerifiedBundle> = Arc::clone(&bundle);
         let model =
             Model::new(tables, config.rank, manifest.temperature).map_err(StartError::Encoder)?;
-        let prior = if manifest.prior.len() == classes.len() {
-            manifest.prior.to_vec()
-        } else {
-            vec![1.0 / classes.len().max(1) as f32; classes.len()]
-        };
         let base = Base {
             digest: tendon_bundle::hex::encode(&bundle.id()),
             source: SourceBuffer::new(
@@ -131,7 +126,6 @@ impl Home {
                 classes.len(),
             ),
             model,
-            prior,
             classes,
         };
         let mut recogniser = Recogniser::new(

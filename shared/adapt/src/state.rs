@@ -61,8 +61,6 @@ pub struct Facts {
     /// When the tail began from the shipped one, milliseconds of the stream.
     #[serde(default)]
     pub began_ms: Option<u64>,
-    /// The gate's counts.
-    pub gate: Vec<f32>,
     /// The guard's memory.
     pub guard: Guard,
 }
@@ -242,7 +240,6 @@ impl State {
     /// Forgets everything learnt. Windows and updates keep their count, so that no number comes twice.
     pub fn reset(&mut self) {
         self.facts.updates = 0;
-        self.facts.gate.clear();
         self.facts.guard.reset();
         self.teacher.clear();
         self.student.clear();

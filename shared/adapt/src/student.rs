@@ -1,8 +1,9 @@
-//! The student's gradient: gated pseudo-labels on the strong view, source replay, class balance.
+//! The student's gradient: gated pseudo-labels on the strong view, source replay.
 //!
 //! # Source
-//! FixMatch's loss with fixed targets, Mean Teacher's pair, replay against drift, and `KL(mean prediction || prior)` against
-//! classes that swallow the others. There is neither dropout nor BatchNorm: the tail corrects a folded encoder.
+//! FixMatch's loss with fixed targets, Mean Teacher's pair, and replay against drift. There is neither dropout nor BatchNorm: the tail
+//! corrects a folded encoder. `KL(mean prediction || prior)` against classes that swallow the others was measured and earned nothing
+//! beside replay and a balanced memory (`docs/adaptation.md`).
 
 use super::features::Features;
 use super::flat;
@@ -11,7 +12,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// The part of a batch that is computed at once. Sums over all parts of a batch give the batch's gradient, so a small part
-/// costs time but changes nothing (but in the mean prediction the windows of other parts stand as [`Self::others`]).
+/// costs time but changes nothing.
 pub struct Lesson<'b> {
     /// Strong views with their labels.
     pub pseudo: &'b [(Features, u16)],
@@ -25,12 +26,6 @@ pub struct Lesson<'b> {
     pub total_replay: usize,
     /// Weight of the replay.
     pub replay_weight: f32,
-    /// Weight of the class balance.
-    pub balance_weight: f32,
-    /// Sum of the teacher's predictions for the batch's windows outside this part, one a class.
-    pub others: &'b [f32],
-    /// The prior over classes; sums to 1.
-    pub prior: &'b [f32],
 }
 
 /// Loss and gradient of one part, to be added up over the parts of a batch.
@@ -72,29 +67,7 @@ pub fn gradient(
         }
     }
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, classes]), device);
-    let mut loss = (log_probabilities.clone() * targets).sum().neg();
-
-    let pseudo = lesson.pseudo.len();
-    if lesson.balance_weight > 0.0 && pseudo > 0 {
-        let row = |values: Vec<f32>| {
-            Tensor::<2>::from_data(TensorData::new(values, [1, classes]), device)
-        };
-        let here = log_probabilities
-            .slice([0..pseudo, 0..classes])
-            .exp()
-            .sum_dim(0);
-        let mean = (here + row(lesson.others.to_vec()))
-            .div_scalar(lesson.total_pseudo.max(1) as f32)
-            .clamp_min(1e-6);
-        let prior = row(lesson
-            .prior
-            .iter()
-            .map(|value| value.max(1e-6).ln())
-            .collect());
-        let divergence = (mean.clone() * (mean.log() - prior)).sum();
-        // Each part sees the whole batch's divergence with only its own windows free: parts add up to one batch's gradient.
-        loss = loss + divergence.mul_scalar(lesson.balance_weight);
-    }
+    let loss = (log_probabilities * targets).sum().neg();
     let value = flat::values(loss.clone())
         .first()
         .copied()

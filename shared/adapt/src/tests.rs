@@ -49,7 +49,6 @@ fn base(digest: &str) -> Base {
         digest: digest.into(),
         model,
         source,
-        prior: vec![1.0 / CLASSES as f32; CLASSES],
         classes,
     }
 }
@@ -66,7 +65,6 @@ fn features(shape: &FeatureShape, seed: u64) -> Features {
 fn eager() -> AdaptConfig {
     let mut config = AdaptConfig::default();
     config.gate.threshold = 0.0;
-    config.gate.floor = 0.0;
     config.student.skip_agreement = 2.0;
     config.steps = 1;
     config.student.batch = 16;
@@ -329,11 +327,7 @@ fn turning_it_off_survives_a_restart() {
     assert!(!adapter(eager(), places).enabled());
 }
 
-fn lesson<'b>(
-    pseudo: &'b [(Features, u16)],
-    replay: &'b [(Features, u16)],
-    others: &'b [f32],
-) -> Lesson<'b> {
+fn lesson<'b>(pseudo: &'b [(Features, u16)], replay: &'b [(Features, u16)]) -> Lesson<'b> {
     Lesson {
         pseudo,
         weights: &[],
@@ -341,9 +335,6 @@ fn lesson<'b>(
         total_pseudo: 8,
         total_replay: 4,
         replay_weight: 1.0,
-        balance_weight: 0.0,
-        others,
-        prior: &[0.2, 0.3, 0.5],
     }
 }
 
@@ -361,24 +352,18 @@ fn the_parts_of_a_batch_add_up_to_its_gradient() {
     let Base { model, .. } = base("base");
     let (weights, learning) = (model.base_weights(), device::learning());
     let [pseudo, replay] = batch(model.shape());
-    let none = [0.0; CLASSES];
-    let (loss, whole) = gradient(
-        &model,
-        &weights,
-        &learning,
-        &lesson(&pseudo, &replay, &none),
-    );
+    let (loss, whole) = gradient(&model, &weights, &learning, &lesson(&pseudo, &replay));
     let (first_loss, first) = gradient(
         &model,
         &weights,
         &learning,
-        &lesson(&pseudo[..5], &replay[..1], &none),
+        &lesson(&pseudo[..5], &replay[..1]),
     );
     let (second_loss, second) = gradient(
         &model,
         &weights,
         &learning,
-        &lesson(&pseudo[5..], &replay[1..], &none),
+        &lesson(&pseudo[5..], &replay[1..]),
     );
     assert!((loss - first_loss - second_loss).abs() < 1e-3 * loss.abs());
     let scale = whole
@@ -394,9 +379,7 @@ fn a_step_along_the_gradient_lowers_the_loss() {
     let Base { model, .. } = base("base");
     let learning = device::learning();
     let [pseudo, replay] = batch(model.shape());
-    let none = [0.0; CLASSES];
-    let mut lesson = lesson(&pseudo, &replay, &none);
-    lesson.balance_weight = 0.5;
+    let lesson = lesson(&pseudo, &replay);
     let mut weights = model.base_weights();
     let mut optimiser = Optimiser::new(&AdaptConfig::default().student, weights.len());
     let mut losses = Vec::new();

@@ -6,7 +6,7 @@
 
 use super::config::{AdaptConfig, StudentConfig};
 use super::features::Features;
-use super::gate::Gate;
+use super::gate;
 use super::memory::Entry;
 use super::model::Model;
 use super::optimiser::Optimiser;
@@ -28,8 +28,6 @@ pub struct Pick {
     pub confidence: f32,
     /// The class that the student gives the strong view; only asked in an update's first step.
     pub student: Option<u16>,
-    /// The teacher's calibrated probabilities now.
-    pub probabilities: Vec<f32>,
 }
 
 /// What learning changes.
@@ -56,10 +54,6 @@ pub struct Lectern<'a> {
     pub base: &'a [f32],
     /// Labelled windows of the bundle.
     pub source: &'a SourceBuffer,
-    /// The prior over classes.
-    pub prior: &'a [f32],
-    /// Which windows may teach.
-    pub gate: &'a Gate,
     /// All switches.
     pub config: &'a AdaptConfig,
 }
@@ -220,10 +214,7 @@ impl Step {
         for (entry, (named, student)) in part.into_iter().zip(named.into_iter().zip(student)) {
             // Who was told by a person needs no teacher.
             let accepted = entry.trusted
-                || lectern
-                    .gate
-                    .check(named.class, named.confidence, entry.quality)
-                    .is_ok();
+                || gate::check(&lectern.config.gate, named.confidence, entry.quality).is_ok();
             if accepted {
                 self.picks.push(Pick {
                     label: if entry.trusted {
@@ -234,7 +225,6 @@ impl Step {
                     entry,
                     confidence: named.confidence,
                     student,
-                    probabilities: named.probabilities,
                 });
             }
         }
@@ -246,15 +236,6 @@ impl Step {
         let end = (self.learnt + lectern.config.micro_batch).min(total);
         // Source windows are spread evenly over the parts.
         let replay_end = self.replay.len() * end / total;
-        let mut others = vec![0.0_f32; lectern.prior.len()];
-        for (index, pick) in self.picks.iter().enumerate() {
-            if index < self.learnt || index >= end {
-                others
-                    .iter_mut()
-                    .zip(&pick.probabilities)
-                    .for_each(|(sum, value)| *sum += value);
-            }
-        }
         let lesson = Lesson {
             pseudo: self.pseudo.get(self.learnt..end).unwrap_or_default(),
             weights: self.weights.get(self.learnt..end).unwrap_or_default(),
@@ -265,9 +246,6 @@ impl Step {
             total_pseudo: total,
             total_replay: self.replay.len(),
             replay_weight: config.replay_weight,
-            balance_weight: config.balance_weight,
-            others: &others,
-            prior: lectern.prior,
         };
         let (loss, part) = gradient(lectern.model, &pupils.student, lectern.learning, &lesson);
         self.loss += loss;

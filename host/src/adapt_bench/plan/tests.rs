@@ -101,14 +101,14 @@ fn switches_lie_over_the_part_adapt_of_a_file() {
     let path = folder.path().join("plan.toml");
     std::fs::write(
         folder.path().join("edge.toml"),
-        "[window]\nspan_ms = 1000\n[adapt]\nmemory = 32\n[adapt.gate]\nthreshold = 0.7\nfloor = 0.5\n",
+        "[window]\nspan_ms = 1000\n[adapt]\nmemory = 32\n[adapt.gate]\nthreshold = 0.7\nmin_quality = 0.5\n",
     )
     .unwrap();
     let text = TEXT.replace("set.gate", "config = \"edge.toml\"\nset.gate");
     let plan = Plan::parse(&text, &path).unwrap();
     let config = plan.methods[0].configuration(&path).unwrap();
     assert_eq!(
-        (config.memory, config.gate.threshold, config.gate.floor),
+        (config.memory, config.gate.threshold, config.gate.min_quality),
         (32, 0.9, 0.5)
     );
 }

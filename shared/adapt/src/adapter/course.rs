@@ -91,8 +91,6 @@ impl Adapter {
             learning: &self.learning,
             base: &self.base_weights,
             source: &self.base.source,
-            prior: &self.base.prior,
-            gate: &self.gate,
             config: &self.config,
         };
         let mut rng = generator(
@@ -127,7 +125,7 @@ impl Adapter {
                 needed: if pick.entry.trusted {
                     0.0
                 } else {
-                    self.gate.threshold(pick.label)
+                    self.config.gate.threshold
                 },
             });
         }

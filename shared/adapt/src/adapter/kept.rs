@@ -3,7 +3,6 @@
 use super::{Adapter, Named};
 use crate::candidates::LabelError;
 use crate::features::Features;
-use crate::gate::Gate;
 use crate::history::{Snapshot, SnapshotFacts, UndoError};
 use crate::journal::Note;
 use crate::keys::{Key, Keys};
@@ -93,7 +92,6 @@ impl Adapter {
         self.discard();
         self.keys = Keys::default();
         self.memory = Memory::new(self.config.memory);
-        self.gate = Gate::new(self.config.gate.clone(), self.base.classes.len());
         if learnt {
             self.note(&Note::Reset);
         }
@@ -138,7 +136,6 @@ impl Adapter {
                 total_updates: self.counts.updates,
                 windows: self.windows,
                 began_ms: self.began_ms,
-                gate: self.gate.counts().to_vec(),
                 guard: self.guard.clone(),
             },
             teacher: if adapted {
@@ -175,7 +172,6 @@ impl Adapter {
         self.windows = state.facts.windows;
         self.counts.updates = state.facts.total_updates;
         self.began_ms = state.facts.began_ms;
-        self.gate.resume(&state.facts.gate);
         self.guard = state.facts.guard;
         for entry in state
             .memory

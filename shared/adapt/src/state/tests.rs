@@ -19,7 +19,6 @@ fn state() -> State {
         base: "abc".into(),
         facts: Facts {
             updates: 3,
-            gate: vec![1.5, 0.0],
             ..Facts::default()
         },
         teacher: vec![1.0, -2.0],
