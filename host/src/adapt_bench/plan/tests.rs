@@ -108,7 +108,11 @@ fn switches_lie_over_the_part_adapt_of_a_file() {
     let plan = Plan::parse(&text, &path).unwrap();
     let config = plan.methods[0].configuration(&path).unwrap();
     assert_eq!(
-        (config.memory, config.gate.threshold, config.gate.min_quality),
+        (
+            config.memory,
+            config.gate.threshold,
+            config.gate.min_quality
+        ),
         (32, 0.9, 0.5)
     );
 }
