@@ -393,8 +393,7 @@ fn report(runner: &Runner) -> AdaptReport {
     let counts = adapter.counts();
     let latest = adapter.guard().latest();
     let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-    let estimate =
-        |scores: Option<&Scores>| scores.map_or(0, |scores| thousandths(scores.estimate()));
+    let told = |scores: Option<&Scores>| scores.map_or(0, |scores| thousandths(scores.information));
     AdaptReport {
         enabled: adapter.enabled(),
         serving: if adapter.serves() {
@@ -406,8 +405,8 @@ fn report(runner: &Runner) -> AdaptReport {
         memory: small(adapter.memory().entries().len() as u64),
         accepted: small(counts.accepted),
         refused: small(counts.unsure + counts.poor),
-        guard_base: estimate(latest.map(|latest| &latest.base)),
-        guard_adapted: estimate(latest.map(|latest| &latest.adapted)),
+        guard_base: told(latest.map(|latest| &latest.base)),
+        guard_adapted: told(latest.map(|latest| &latest.adapted)),
         discarded: adapter.guard().discarded(),
     }
 }

@@ -187,10 +187,8 @@ pub struct GuardConfig {
     pub recent: usize,
     /// Windows that a comparison needs; until then the shipped tail serves.
     pub min_recent: usize,
-    /// Estimated accuracy that the adapted tail must be above the shipped one, 0..=1.
+    /// How much more answers must tell with the adapted tail, as a share of what they could, 0..=1.
     pub margin: f32,
-    /// And by so many standard errors of the difference, window by window; 0 asks for none.
-    pub errors: f32,
     /// Accuracy on the bundle's source buffer, 0..=1: a tail that loses more is discarded at once; one that loses any does not serve.
     pub max_source_loss: f32,
     /// Share of recent windows on which both tails may disagree, 0..=1.
@@ -206,8 +204,7 @@ impl Default for GuardConfig {
             enabled: true,
             recent: 64,
             min_recent: 32,
-            margin: 0.01,
-            errors: 1.0,
+            margin: 0.004,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,
@@ -368,13 +365,6 @@ impl AdaptConfig {
             0.0,
             500.0,
             "must be between 0 and 500 milliseconds",
-        )?;
-        check(
-            "guard.errors",
-            self.guard.errors,
-            0.0,
-            10.0,
-            "must be between 0 and 10 standard errors",
         )?;
         check(
             "align.proof.errors",

@@ -8,7 +8,7 @@
 //! | steadiness | agreement with itself when features are dropped | AETTA (CVPR 2024) |
 //! | information | how much the answers tell about the windows, of what they could | [`super::information`] |
 //!
-//! How each tracks true accuracy is in `docs/adaptation.md`; [`super::guard`] decides by them.
+//! How each tracks true accuracy is in `docs/adaptation.md`; [`super::guard`] decides by the last.
 
 use super::guard::Scores;
 use super::information::information;
@@ -94,44 +94,37 @@ impl Yardstick {
         self.classifier.bias.len()
     }
 
-    /// Measures answers to windows; also gives each window's own share in the estimate, 0..=1.
+    /// Measures answers to windows.
     #[must_use]
-    pub fn scores<'w>(&self, windows: impl Iterator<Item = Asked<'w>>) -> (Scores, Vec<f32>) {
+    pub fn scores<'w>(&self, windows: impl Iterator<Item = Asked<'w>>) -> Scores {
         let windows: Vec<Asked<'_>> = windows.collect();
         let count = windows.len().max(1) as f32;
         let share = |holds: &dyn Fn(&Asked<'_>) -> bool| {
             windows.iter().filter(|window| holds(window)).count() as f32 / count
         };
         let confidences = windows.iter().map(|window| window.weak.confidence);
-        let consistent = |window: &Asked<'_>| window.weak.class == window.strong.class;
-        let (steadiness, steady) = self.steadiness(&windows);
         let answers = windows
             .iter()
             .map(|window| window.weak.probabilities.as_slice());
-        let scores = Scores {
-            consistency: share(&consistent),
+        Scores {
+            consistency: share(&|window| window.weak.class == window.strong.class),
             confidence: confidences.sum::<f32>() / count,
             likeness: share(&|window| {
                 let nearest = self.prototypes.nearest(window.features);
                 nearest.is_some_and(|nearest| nearest.class == window.weak.class)
             }),
-            steadiness,
+            steadiness: self.steadiness(&windows),
             information: information(answers) / (self.classes().max(2) as f32).ln(),
             source: self.accuracy,
-        };
-        let own = windows.iter().zip(steady);
-        let own =
-            own.map(|(window, steady)| (f32::from(u8::from(consistent(window))) + steady) / 2.0);
-        (scores, own.collect())
+        }
     }
 
-    /// One minus the share of passes with dropped features that change the class, made larger where the answers collapse; and the share of
-    /// passes that leave each window's class as it is.
+    /// One minus the share of passes with dropped features that change the class, made larger where the answers collapse.
     ///
     /// # Source
     /// AETTA's weighted dropout disagreement: `error = disagreement / (E / E_max)^3`, with `E` the entropy of the mean prediction. Different
     /// here: features are dropped before the classifier only.
-    fn steadiness(&self, windows: &[Asked<'_>]) -> (f32, Vec<f32>) {
+    fn steadiness(&self, windows: &[Asked<'_>]) -> f32 {
         let classes = self.classes();
         let features: Vec<&[f32]> = windows.iter().map(|window| window.features).collect();
         let everything: Vec<usize> = features
@@ -142,20 +135,18 @@ impl Yardstick {
                 self.classifier.class(features, &kept)
             })
             .collect();
-        let mut changed = vec![0_usize; features.len()];
+        let mut changed = 0_usize;
         for pass in 0..PASSES {
             let mut rng = generator(SEED, pass, 0, 0);
             let dim = features.first().map_or(0, |features| features.len());
             let kept: Vec<bool> = (0..dim).map(|_| rng.random::<f32>() >= DROPPED).collect();
-            for ((changed, features), plain) in changed.iter_mut().zip(&features).zip(&everything) {
-                *changed += usize::from(self.classifier.class(features, &kept) != *plain);
-            }
+            changed += features
+                .iter()
+                .zip(&everything)
+                .filter(|(features, plain)| self.classifier.class(features, &kept) != **plain)
+                .count();
         }
-        let steady: Vec<f32> = changed
-            .iter()
-            .map(|changed| 1.0 - *changed as f32 / PASSES as f32)
-            .collect();
-        let disagreement = 1.0 - steady.iter().sum::<f32>() / steady.len().max(1) as f32;
+        let disagreement = changed as f32 / (features.len().max(1) as f32 * PASSES as f32);
         let mut mean = vec![0.0_f32; classes];
         for window in windows {
             for (mean, value) in mean.iter_mut().zip(&window.weak.probabilities) {
@@ -170,8 +161,7 @@ impl Yardstick {
             .map(|share| -share * share.ln())
             .sum();
         let spread = entropy / (classes.max(2) as f32).ln();
-        let share = 1.0 - disagreement / spread.max(1e-3).powf(COLLAPSE);
-        (share.clamp(0.0, 1.0), steady)
+        (1.0 - disagreement / spread.max(1e-3).powf(COLLAPSE)).clamp(0.0, 1.0)
     }
 }
 
@@ -225,10 +215,6 @@ mod tests {
     }
 
     fn scores(windows: &[[Prediction; 2]]) -> Scores {
-        measured(windows).0
-    }
-
-    fn measured(windows: &[[Prediction; 2]]) -> (Scores, Vec<f32>) {
         yardstick().scores(windows.iter().map(|[weak, strong]| Asked {
             weak,
             strong,
@@ -251,6 +237,7 @@ mod tests {
         let windows: Vec<_> = (0..30).map(|number| window(number % 3, 4.0)).collect();
         let scores = scores(&windows);
         assert_eq!((scores.consistency, scores.steadiness), (1.0, 1.0));
+        assert!(scores.information > 0.5);
         assert!((scores.confidence - 0.9).abs() < 1e-5);
     }
 
@@ -269,6 +256,7 @@ mod tests {
         let mut varied: Vec<_> = (0..30).map(|number| window(number % 3, 4.0)).collect();
         varied.push(window(1, 1.25));
         assert!(scores(&windows).steadiness < scores(&varied).steadiness);
+        assert!(scores(&windows).information < scores(&varied).information / 2.0);
     }
 
     #[test]
@@ -285,15 +273,5 @@ mod tests {
     #[test]
     fn no_windows_are_no_reason_to_panic() {
         assert_eq!(scores(&[]).consistency, 0.0);
-    }
-
-    #[test]
-    fn every_window_has_its_own_share_in_the_estimate() {
-        let [clear, _] = window(0, 4.0);
-        let [other, _] = window(1, 4.0);
-        let (scores, own) = measured(&[window(0, 4.0), [clear, other], window(2, 4.0)]);
-        assert_eq!(own, [1.0, 0.5, 1.0]);
-        let mean = own.iter().sum::<f32>() / 3.0;
-        assert!((scores.estimate() - mean).abs() < 0.02, "{scores:?}");
     }
 }

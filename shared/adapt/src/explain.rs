@@ -99,8 +99,8 @@ pub fn update(record: &Record) -> String {
         let _ = write!(
             text,
             "\n  guard: {}\n    on the latest {} windows, adapted against shipped: two views agree {} against {}, \
-             dropped features change nothing {} against {}, confidence {} against {}\n    labelled windows of the bundle right: {} against {}; \
-             both tails differ on {}; the estimate by {:+.3}, of which chance may be {:.3}",
+             dropped features change nothing {} against {}, confidence {} against {}, answers tell {:.3} against {:.3} of what they could\n    labelled windows of the bundle right: {} against {}; \
+             both tails differ on {}",
             long(judgement),
             judgement.windows,
             percent(adapted.consistency),
@@ -109,11 +109,11 @@ pub fn update(record: &Record) -> String {
             percent(base.steadiness),
             percent(adapted.confidence),
             percent(base.confidence),
+            adapted.information,
+            base.information,
             percent(adapted.source),
             percent(base.source),
             percent(judgement.disagreement),
-            adapted.estimate() - base.estimate(),
-            judgement.doubt,
         );
     }
     text
@@ -134,7 +134,7 @@ fn long(judgement: &Judgement) -> String {
             "the shipped tail serves, because too few windows were seen to compare both"
         }
         Verdict::BelowBase => {
-            "the shipped tail serves, because the adapted one looks worse on what the home shows"
+            "the shipped tail serves, because the adapted one's answers tell less of what the home shows"
         }
         Verdict::NotBetter => {
             "the shipped tail serves, because nothing shows that the adapted one is better"
@@ -202,7 +202,6 @@ mod tests {
                 base: scores,
                 adapted: scores,
                 disagreement: 0.06,
-                doubt: 0.0,
                 verdict: Verdict::NotBetter,
                 discarded: false,
             }),

@@ -37,7 +37,6 @@ pub mod recent;
 pub mod recogniser;
 pub mod softmax;
 pub mod source;
-pub mod spread;
 pub mod state;
 pub mod steadiness;
 pub mod student;

@@ -4,10 +4,9 @@
 
 use super::estimate::{Asked, Classifier, Yardstick};
 use super::features::Features;
-use super::guard::Comparison;
+use super::guard::Scores;
 use super::model::{Model, Prediction};
 use super::source::SourceBuffer;
-use super::spread::spread;
 use std::collections::VecDeque;
 use tendon_model::tail::Tail;
 
@@ -78,6 +77,12 @@ impl Compared {
         }
     }
 
+    /// How many recent windows are compared.
+    #[must_use]
+    pub fn windows(&self) -> usize {
+        self.seen.len()
+    }
+
     /// Numbers of the windows with the classes that are answered without and with the adapted tail.
     pub fn classes(&self) -> impl Iterator<Item = (u64, u16, u16)> {
         self.seen
@@ -128,16 +133,17 @@ impl Compared {
         true
     }
 
-    /// What was found without and with the adapted tail. `base` measures the shipped one.
+    /// Scores without and with the adapted tail, and the share of recent windows that they answer differently. `base` measures the
+    /// shipped tail.
     #[must_use]
-    pub fn comparison(
+    pub fn scores(
         &self,
         base: &Yardstick,
         labels: &[u16],
         classifier: Classifier,
-    ) -> Comparison {
+    ) -> ((Scores, Scores), f32) {
         let adapted = Yardstick::new(&self.source_adapted, labels, classifier);
-        let (without, before) = base.scores(self.seen.iter().map(|seen| {
+        let without = base.scores(self.seen.iter().map(|seen| {
             let [weak, strong] = &seen.base;
             Asked {
                 weak,
@@ -145,7 +151,7 @@ impl Compared {
                 features: &weak.features,
             }
         }));
-        let (with, after) = adapted.scores(self.answers.iter().zip(&self.features).map(
+        let with = adapted.scores(self.answers.iter().zip(&self.features).map(
             |([weak, strong], features)| Asked {
                 weak,
                 strong,
@@ -156,13 +162,9 @@ impl Compared {
             .classes()
             .filter(|(_, base, adapted)| base != adapted)
             .count();
-        let gains: Vec<f32> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
-        Comparison {
-            windows: self.seen.len(),
-            base: without,
-            adapted: with,
-            doubt: spread(&gains).map_or(0.0, |(_, error)| error),
-            disagreement: differing as f32 / self.seen.len().max(1) as f32,
-        }
+        (
+            (without, with),
+            differing as f32 / self.seen.len().max(1) as f32,
+        )
     }
 }

@@ -147,14 +147,18 @@ impl Adapter {
             self.stage = Stage::Judge(compared);
             return Work::More;
         }
-        let comparison = compared.comparison(
+        let (scores, disagreement) = compared.scores(
             &self.yardstick,
             self.base.source.labels(),
             self.base.model.classifier(&self.pupils.tail),
         );
-        let judgement = self
-            .guard
-            .judge(&self.config.guard, self.pupils.updates, comparison);
+        let judgement = self.guard.judge(
+            &self.config.guard,
+            self.pupils.updates,
+            compared.windows(),
+            scores,
+            disagreement,
+        );
         self.compared = compared.classes().collect();
         let record = self.record(judgement);
         if judgement.discarded {

@@ -8,7 +8,6 @@
 
 use super::config::ProofConfig;
 use crate::information::information;
-use crate::spread::spread;
 use std::collections::VecDeque;
 
 /// Comparisons that are remembered.
@@ -150,6 +149,18 @@ impl Proof {
         information(newest().map(|pair| pair.aligned.probabilities.as_slice()))
             - information(newest().map(|pair| pair.plain.probabilities.as_slice()))
     }
+}
+
+/// The mean of at least two values and its standard error.
+fn spread(values: &[f32]) -> Option<(f32, f32)> {
+    let count = values.len();
+    if count < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f32>() / count as f32;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    let variance = squares.sum::<f32>() / (count - 1) as f32;
+    Some((mean, (variance / count as f32).sqrt()))
 }
 
 #[cfg(test)]

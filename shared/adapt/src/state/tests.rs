@@ -133,3 +133,17 @@ proptest! {
         let _ = State::from_image(&image, None);
     }
 }
+
+#[test]
+fn facts_of_an_earlier_version_are_taken_without_what_is_no_longer_used() {
+    let scores = r#"{"consistency": 0.5, "confidence": 0.5, "source": 1.0}"#;
+    // Before information was measured, and while the gate counted classes.
+    let old = format!(
+        r#"{{"enabled": true, "updates": 3, "total_updates": 4, "windows": 90, "gate": [1.5, 0.0], "guard": {{
+            "history": [{{"update": 3, "windows": 64, "base": {scores}, "adapted": {scores}, "disagreement": 0.1,
+                "verdict": "not-better", "discarded": false}}],
+            "serves": false, "failures": 0, "discarded": 0}}}}"#
+    );
+    let read: Facts = serde_json::from_str(&old).unwrap();
+    assert_eq!((read.updates, read.guard.history().len()), (3, 1));
+}
