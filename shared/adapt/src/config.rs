@@ -204,7 +204,7 @@ impl Default for GuardConfig {
             enabled: true,
             recent: 64,
             min_recent: 32,
-            margin: 0.004,
+            margin: 0.01,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,
