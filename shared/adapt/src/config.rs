@@ -204,7 +204,7 @@ impl Default for GuardConfig {
             enabled: true,
             recent: 64,
             min_recent: 32,
-            margin: 0.01,
+            margin: 0.02,
             max_source_loss: 0.05,
             max_disagreement: 0.25,
             patience: 8,

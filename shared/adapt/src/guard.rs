@@ -210,10 +210,10 @@ mod tests {
 
     #[test]
     fn serves_only_while_nothing_speaks_against_it() {
-        check(scores(0.72, 0.9), 64, 0.1, Verdict::Serve);
+        check(scores(0.75, 0.9), 64, 0.1, Verdict::Serve);
         check(scores(0.7, 0.9), 64, 0.1, Verdict::NotBetter);
         check(scores(0.699, 0.9), 64, 0.1, Verdict::NotBetter);
-        check(scores(0.69, 0.9), 64, 0.1, Verdict::BelowBase);
+        check(scores(0.65, 0.9), 64, 0.1, Verdict::BelowBase);
         check(scores(0.9, 0.5), 64, 0.1, Verdict::SourceLost);
         check(scores(0.9, 0.89), 64, 0.1, Verdict::SourceLess);
         check(scores(0.9, 0.9), 64, 0.6, Verdict::Disagrees);
