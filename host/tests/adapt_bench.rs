@@ -61,7 +61,7 @@ const PLAN: &str = r#"
     [[method]]
     name = "ours"
     kind = "ours"
-    set = { gate.threshold = 0.0, gate.floor = 0.0, student.skip_agreement = 2.0, steps = 1 }
+    set = { gate.threshold = 0.0, student.skip_agreement = 2.0, steps = 1 }
     [[method]]
     name = "oracle"
     kind = "oracle"
