@@ -1,6 +1,6 @@
 //! Which windows may teach: calibrated confidence above a threshold, and enough joints.
 //!
-//! One threshold for all classes. FlexMatch (NeurIPS 2021) asks less of classes that are seldom confident; measured here it let two to five
+//! One threshold for all classes. FlexMatch (NeurIPS 2021) asks less of classes that are seldom confident; measured here it let two to four
 //! points more wrong labels through and gained nothing (`docs/adaptation.md`).
 
 use super::config::GateConfig;
