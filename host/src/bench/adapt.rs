@@ -96,10 +96,11 @@ impl Adapt {
             .skip(windows.start)
             .take(windows.len())
             .collect();
-        let input = self
+        let read = self
             .sketch
-            .read(&encoder, bodies.into_iter(), device)
+            .read(&encoder, bodies.into_iter())
             .map_err(|error| error.to_string())?;
+        let input = self.sketch.input(&[&read], device);
         Ok(tail.classify(tail.features(input)))
     }
 

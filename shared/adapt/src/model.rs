@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
 use tendon_bundle::VerifiedBundle;
 use tendon_engine::{Encoder, ParseError};
-use tendon_model::sketch::Sketch;
+use tendon_model::sketch::{Sketch, TailRead};
 use tendon_model::tail::Tail;
 
 /// Where the int8 encoder's tables are. Parsing borrows them and copies no weights.
@@ -188,19 +188,25 @@ impl Model {
             return None;
         }
         // The tables were parsed when the model was made, and features come from the same encoder.
-        let encoder = self.tables.encoder().ok()?;
-        let bodies: Vec<&[i8]> = windows
+        let mut encoder = None;
+        let read: Option<Vec<&TailRead>> = windows
             .iter()
-            .flat_map(|window| window.bodies(&self.shape))
+            .map(|window| {
+                window.read(|| {
+                    // Parsed only if a window is new.
+                    if encoder.is_none() {
+                        encoder = Some(self.tables.encoder().ok()?);
+                    }
+                    let bodies = window.bodies(&self.shape);
+                    self.sketch.read(encoder.as_ref()?, bodies).ok()
+                })
+            })
             .collect();
-        if bodies.is_empty() {
-            let nobody = Tensor::zeros([windows.len(), encoder.spec().dim], device);
-            return Some(nobody);
+        let read = read?;
+        if read.iter().all(|read| read.is_empty()) {
+            return Some(Tensor::zeros([windows.len(), tail.dim()], device));
         }
-        let input = self
-            .sketch
-            .read(&encoder, bodies.into_iter(), device)
-            .ok()?;
+        let input = self.sketch.input(&read, device);
         let average = average(windows, &self.shape, device);
         Some(average.matmul(tail.features(input)))
     }

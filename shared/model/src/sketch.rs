@@ -16,6 +16,25 @@ use crate::temporal::{PADDING, TAPS};
 /// Seed of the matrix. A constant of the format: adapted tails are worthless with another matrix.
 const SEED: u64 = 0x7465_6e64_6f6e;
 
+/// What the tail reads of a window's bodies, in a form that is cheap to keep: it follows from the trunk features alone, so that who
+/// asks many tails about one window, or trains one for many steps, runs the last blocks once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TailRead {
+    bodies: usize,
+    /// `[body, joint, frame', rank]`
+    sketch: Vec<f32>,
+    /// `[body, joint, frame', dim]`, steps of the engine.
+    output: Vec<u8>,
+}
+
+impl TailRead {
+    /// Whether there was no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bodies == 0
+    }
+}
+
 /// The matrix for one encoder.
 #[derive(Debug, Clone)]
 pub struct Sketch {
@@ -64,7 +83,7 @@ impl Sketch {
         self.rank
     }
 
-    /// Runs the last blocks on bodies' trunk features and sketches; tensors land on `device`.
+    /// Runs the last blocks on bodies' trunk features and sketches.
     ///
     /// # Shapes
     /// each of `trunks`: `[joint, frame, channel]`
@@ -75,25 +94,40 @@ impl Sketch {
         &self,
         encoder: &Encoder<'_>,
         trunks: impl ExactSizeIterator<Item = &'f [i8]>,
-        device: &Device,
-    ) -> Result<TailInput, BufferError> {
+    ) -> Result<TailRead, BufferError> {
         let spec = encoder.spec();
         let bodies = trunks.len();
         let mut arena = vec![0; encoder.arena_len()];
-        let (mut hidden, mut last) = (vec![0; spec.hidden_len()], vec![0; spec.output_len()]);
+        let mut hidden = vec![0; spec.hidden_len()];
         let mut sketch = Vec::with_capacity(bodies * self.joints * self.frames_out * self.rank);
-        let mut output = Vec::with_capacity(bodies * spec.output_len());
-        for trunk in trunks {
-            encoder.tail_activations(trunk, &mut arena, &mut hidden, &mut last)?;
-            output.extend(last.iter().map(|q| f32::from(*q) * self.output_scale));
+        let mut output = vec![0; bodies * spec.output_len()];
+        for (trunk, last) in trunks.zip(output.chunks_exact_mut(spec.output_len().max(1))) {
+            encoder.tail_activations(trunk, &mut arena, &mut hidden, last)?;
             self.sketch(&hidden, &mut sketch);
+        }
+        Ok(TailRead {
+            bodies,
+            sketch,
+            output,
+        })
+    }
+
+    /// What was read of some windows, one after the other, as tensors on `device`.
+    #[must_use]
+    pub fn input(&self, read: &[&TailRead], device: &Device) -> TailInput {
+        let bodies = read.iter().map(|read| read.bodies).sum();
+        let (mut sketch, mut output) = (Vec::new(), Vec::new());
+        for read in read {
+            sketch.extend_from_slice(&read.sketch);
+            let values = read.output.iter().map(|q| f32::from(*q));
+            output.extend(values.map(|value| value * self.output_scale));
         }
         let shape = |last| [bodies, self.joints, self.frames_out, last];
         let tensor = |values, last| Tensor::from_data(TensorData::new(values, shape(last)), device);
-        Ok(TailInput {
+        TailInput {
             sketch: tensor(sketch, self.rank),
             output: tensor(output, self.dim),
-        })
+        }
     }
 
     /// Appends one body's sketch: a product with all taps' columns at once, then each tap's columns are added one frame on.

@@ -68,6 +68,13 @@ impl Tail {
         }
     }
 
+    /// Length of an embedding.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        let [dim, _] = self.weight.dims();
+        dim
+    }
+
     /// The embedding of each body; a window's embedding is the mean over its bodies.
     ///
     /// # Shapes
@@ -140,9 +147,11 @@ mod tests {
             let tail = Tail::new(&weights, RANK, &device);
             let sketch = Sketch::new(&weights, RANK, &device);
             let trunks = trunks(&encoder);
-            let input = sketch
-                .read(&encoder, trunks.iter().map(Vec::as_slice), &device)
-                .unwrap();
+            // In two parts, as windows come.
+            let (one, other) = trunks.split_at(WINDOWS / 3);
+            let read = |part: &[Vec<i8>]| sketch.read(&encoder, part.iter().map(Vec::as_slice));
+            let (one, other) = (read(one).unwrap(), read(other).unwrap());
+            let input = sketch.input(&[&one, &other], &device);
             let features = tail.features(input);
             let (found, scores) = (values(features.clone()), values(tail.classify(features)));
             let mut arena = vec![0; encoder.arena_len()];
@@ -177,9 +186,10 @@ mod tests {
         let tail = Tail::new(&weights, RANK, &device);
         let sketch = Sketch::new(&weights, RANK, &Device::flex());
         let trunks = trunks(&encoder);
-        let input = sketch
-            .read(&encoder, trunks.iter().map(Vec::as_slice), &device)
+        let read = sketch
+            .read(&encoder, trunks.iter().map(Vec::as_slice))
             .unwrap();
+        let input = sketch.input(&[&read], &device);
         let logits = tail.classify(tail.features(input));
         let gradients = logits.powi_scalar(2).sum().backward();
         let moves = |gradient: Option<Vec<f32>>| {
