@@ -388,6 +388,7 @@ impl AdaptConfig {
             0.99,
             "must be between 0 and 0.99",
         )?;
+        check("habit.clear", self.habit.clear, 0.0, 1.0, unit)?;
         check(
             "keys.capacity",
             self.keys.capacity as f32,

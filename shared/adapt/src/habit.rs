@@ -14,6 +14,9 @@
 //! activity share what is wrong with them, and a filter that takes each for new evidence believes an error after some windows more
 //! firmly than any of them said it. On a strange sensor that cost up to 4.7 points of a stream, the mean 0.8 (`docs/adaptation.md`).
 //!
+//! Nothing leans on what was unclear: an action that the encoder does not know from this side is answered with this and that, and
+//! whatever leads by chance would win over the few windows of it that are right. The running mean must give one class a majority.
+//!
 //! There are two such measures: for windows that follow one another in a track, and for the first window of a track after the last
 //! one of anybody.
 //!
@@ -22,6 +25,7 @@
 //! deliberate difference is the running mean in place of the filtered belief.
 //! Temporal priors at test time: LAME (CVPR 2022) keeps neighbours in a batch alike; here there is no batch.
 
+use crate::softmax::top;
 use serde::{Deserialize, Serialize};
 
 /// Tracks whose belief is kept; the one that was silent longest gives way.
@@ -45,6 +49,8 @@ pub struct HabitConfig {
     pub least: f32,
     /// Stickiness is never more than this, 0..1, so that a new action is seen at once when the encoder is sure.
     pub most: f32,
+    /// Share that one class must have of what was said before, 0..=1; otherwise it was unclear, and no answer leans on it.
+    pub clear: f32,
 }
 
 impl Default for HabitConfig {
@@ -56,6 +62,7 @@ impl Default for HabitConfig {
             margin: 0.1,
             least: 0.2,
             most: 0.5,
+            clear: 0.5,
         }
     }
 }
@@ -136,7 +143,9 @@ impl Habit {
         if let Some(before) = &before
             && sticks > 0.0
         {
-            lean_on(probabilities, &before.lately, sticks);
+            if top(&before.lately).1 >= self.config.clear {
+                lean_on(probabilities, &before.lately, sticks);
+            }
             for (lately, before) in lately.iter_mut().zip(&before.lately) {
                 *lately = NEW * *lately + (1.0 - NEW) * before;
             }
@@ -203,7 +212,6 @@ fn lean_on(probabilities: &mut [f32], lately: &[f32], sticks: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::softmax::top;
 
     const CLASSES: usize = 5;
 
@@ -273,14 +281,27 @@ mod tests {
     fn a_run_of_like_errors_is_not_believed_more_firmly_than_each_was_said() {
         let mut habit = after((0..200).map(|n| n / 10 % CLASSES), |n| n as u64);
         for number in 0..50 {
-            habit.lean(500 + number, &mut said(3, 0.4));
+            habit.lean(500 + number, &mut said(3, 0.55));
         }
         let lately = &habit.tracks.last().unwrap().lately;
-        assert!((lately[3] - 0.4).abs() < 1e-3, "{lately:?}");
+        assert!((lately[3] - 0.55).abs() < 1e-3, "{lately:?}");
         // Another window that is as sure of something else wins still.
         let mut other = said(1, 0.85);
         habit.lean(999, &mut other);
         assert_eq!(top(&other).0, 1);
+    }
+
+    #[test]
+    fn nothing_leans_on_a_run_that_is_answered_with_this_and_that() {
+        let mut habit = after((0..200).map(|n| n / 10 % CLASSES), |n| n as u64);
+        // An action that the encoder does not know: three classes in turn, none of them with a majority.
+        for number in 0..30 {
+            habit.lean(500 + number, &mut said([1, 2, 3][number as usize % 3], 0.4));
+        }
+        assert!(habit.stickiness().1 > 0.0);
+        let mut unsure = said(4, 0.3);
+        habit.lean(999, &mut unsure);
+        assert_eq!(unsure, said(4, 0.3));
     }
 
     #[test]
