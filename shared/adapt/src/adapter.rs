@@ -9,13 +9,14 @@ use super::gate::{self, Refusal};
 use super::guard::Guard;
 use super::history::{History, Snapshot};
 use super::journal::{Journal, Lecture, Record, Sifted};
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::memory::{Entry, Memory};
 use super::model::{Model, Prediction};
 use super::optimiser::Optimiser;
 use super::recent::{Compared, Recent};
 use super::source::SourceBuffer;
 use super::state::StateError;
+use super::supports::Supports;
 use super::update::{Pupils, Step, Summary};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -135,6 +136,7 @@ pub struct Adapter {
     guard: Guard,
     memory: Memory,
     keys: Keys,
+    supports: Supports,
     recent: Recent,
     candidates: Candidates,
     history: History,
@@ -189,6 +191,7 @@ impl Adapter {
             guard: Guard::default(),
             memory: Memory::new(config.memory),
             keys: Keys::default(),
+            supports: Supports::default(),
             recent: Recent::new(config.guard.recent),
             candidates: Candidates::default(),
             history: History::new(config.keep_updates),
@@ -262,6 +265,24 @@ impl Adapter {
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Windows that the encoder was sure of, as they answer for others.
+    #[must_use]
+    pub fn supports(&self) -> &Supports {
+        &self.supports
+    }
+
+    /// Forgets these: the poses that they were seen in are corrected otherwise from now on.
+    pub fn forget_supports(&mut self) {
+        self.supports.clear();
+    }
+
+    /// Takes a window that was [observed](Self::observe) as a support of its class. The caller has asked the gate.
+    pub fn support(&mut self, key: Key) {
+        if self.enabled && !self.paused {
+            self.supports.insert(key, self.config.supports.capacity);
+        }
     }
 
     /// Counters.

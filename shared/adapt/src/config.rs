@@ -3,6 +3,7 @@
 use crate::align::AlignConfig;
 use crate::habit::HabitConfig;
 use crate::keys::{KeysConfig, MOST_KEYS};
+use crate::supports::SupportsConfig;
 use serde::{Deserialize, Serialize};
 use tendon_model::augment::Recipe;
 
@@ -34,6 +35,8 @@ pub struct AdaptConfig {
     pub habit: HabitConfig,
     /// How windows that persons named answer for windows like them.
     pub keys: KeysConfig,
+    /// How windows of the home that the encoder was sure of answer for windows like them.
+    pub supports: SupportsConfig,
     /// Which windows may teach.
     pub gate: GateConfig,
     /// How the student learns.
@@ -65,6 +68,7 @@ impl Default for AdaptConfig {
             align: AlignConfig::default(),
             habit: HabitConfig::default(),
             keys: KeysConfig::default(),
+            supports: SupportsConfig::default(),
             gate: GateConfig::default(),
             student: StudentConfig::default(),
             teacher: TeacherConfig::default(),
@@ -410,6 +414,42 @@ impl AdaptConfig {
             16.0,
             "must be between 0 and 16",
         )?;
+        check(
+            "supports.min_windows",
+            self.supports.min_windows as f32,
+            1.0,
+            1e6,
+            "must be at least 1 window",
+        )?;
+        check(
+            "supports.capacity",
+            self.supports.capacity as f32,
+            1.0,
+            256.0,
+            "must be between 1 and 256 windows a class",
+        )?;
+        check(
+            "supports.confidence",
+            self.supports.confidence,
+            0.0,
+            1.0,
+            unit,
+        )?;
+        check(
+            "supports.nearer",
+            self.supports.nearer,
+            -2.0,
+            2.0,
+            "must be between -2 and 2",
+        )?;
+        check(
+            "supports.sharpness",
+            self.supports.sharpness,
+            0.0,
+            100.0,
+            "must be between 0 and 100",
+        )?;
+        check("supports.weight", self.supports.weight, 0.0, 1.0, unit)?;
         check("gate.novelty", self.gate.novelty, 0.0, 1.0, unit)?;
         check("teacher.decay", self.teacher.decay, 0.0, 1.0, unit)?;
         check(

@@ -9,7 +9,7 @@ use crate::config::{AdaptConfig, ConfigError, GateConfig};
 use crate::features::Features;
 use crate::gate::Refusal;
 use crate::habit::Habit;
-use crate::keys::KeysConfig;
+use crate::keys::{Key, KeysConfig};
 use crate::model::{Model, Prediction};
 use crate::novelty::{Familiarity, Novelty};
 use crate::prepare::{Clip, PrepareError, Prepared, Preparer};
@@ -19,6 +19,7 @@ use crate::softmax::top;
 use crate::source::SourceBuffer;
 use crate::state::StateError;
 use crate::steadiness::steadiness;
+use crate::supports::SupportsConfig;
 use std::sync::Arc;
 use tendon_bundle::VerifiedBundle;
 use tendon_engine::ParseError;
@@ -93,6 +94,7 @@ pub struct Home {
     novelty: Novelty,
     gate: GateConfig,
     keys: KeysConfig,
+    supports: SupportsConfig,
     habit: Habit,
     strong: Recipe,
     seed: u64,
@@ -163,6 +165,7 @@ impl Home {
             novelty,
             gate: config.gate.clone(),
             keys: config.keys.clone(),
+            supports: config.supports.clone(),
             habit: Habit::new(config.habit.clone()),
             strong: config.strong.clone(),
             seed,
@@ -224,6 +227,11 @@ impl Home {
         });
         let unknown = familiarity.is_some_and(|found| self.novelty.rejects(&found));
         let refused = self.refuse(clip, unknown);
+        let (label, confidence) = top(&window.probabilities);
+        let sure = self.supports.enabled
+            && refused.is_none()
+            && clip.quality >= self.gate.min_quality
+            && confidence >= self.supports.confidence;
         let base = window.probabilities;
         let mean = adapted.map(|adapted| Prediction::mean(&base, &adapted.probabilities));
         let unguarded = mean
@@ -236,11 +244,16 @@ impl Home {
         if !probabilities.iter().all(|value| value.is_finite()) {
             return Err(WindowError::NotFinite);
         }
+        let direction = self.prototypes.direction(&window.pooled);
+        let supports = self.adapter.supports();
+        supports.answer(
+            &self.supports,
+            &self.prototypes,
+            &direction,
+            &mut probabilities,
+        );
         let named = self.adapter.keys();
-        if !named.as_slice().is_empty() {
-            let direction = self.prototypes.direction(&window.pooled);
-            named.recall(&self.keys, &direction, &mut probabilities);
-        }
+        named.recall(&self.keys, &direction, &mut probabilities);
         self.habit.lean(clip.track, &mut probabilities);
         let seen = self.adapter.observe(Observed {
             track: clip.track,
@@ -251,6 +264,13 @@ impl Home {
             weak: window.trunk,
             refused,
         });
+        if let (true, Some(window)) = (sure, seen) {
+            self.adapter.support(Key {
+                window,
+                label,
+                direction,
+            });
+        }
         Ok(Answer {
             probabilities,
             window: seen,
@@ -316,6 +336,7 @@ impl Home {
             let lost = self.proof.add(aligned, plain);
             if let (true, Some(aligner)) = (lost, &mut self.aligner) {
                 aligner.forget();
+                self.adapter.forget_supports();
             }
         }
         if holds {

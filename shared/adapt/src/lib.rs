@@ -5,7 +5,7 @@
 //! Windows that were recognised come in with their trunk features. [`gate`] accepts
 //! pseudo-labels, [`memory`] keeps a balanced few, [`student`] learns from them, [`teacher`] averages the student, [`guard`]
 //! compares the teacher with the shipped tail and decides which of the two serves, [`journal`] writes down why and [`state`]
-//! survives a power cut. [`keys`] lets windows that persons named answer for windows like them. [`update`] is one update cut in small pieces and [`adapter`] holds it all together, so that work goes on
+//! survives a power cut. [`keys`] lets windows that persons named answer for windows like them, [`supports`] those that the encoder was sure of. [`update`] is one update cut in small pieces and [`adapter`] holds it all together, so that work goes on
 //! in idle time and recognition never waits long.
 //! The int8 encoder and the calibration stay as shipped; a correction beside its last block and the classifier are learnt. No clock and no chance of its own in
 //! here: both are arguments.
@@ -40,6 +40,7 @@ pub mod source;
 pub mod state;
 pub mod steadiness;
 pub mod student;
+pub mod supports;
 pub mod teacher;
 pub mod update;
 

@@ -84,24 +84,28 @@ impl Prototypes {
         if features.len() != self.mean.len() || features.is_empty() {
             return None;
         }
-        let direction = self.direction(features);
-        let cosines = self
-            .classes
-            .iter()
-            .enumerate()
-            .filter_map(|(class, known)| {
-                let cosine = known
-                    .as_ref()?
-                    .iter()
-                    .zip(&direction)
-                    .map(|(a, b)| a * b)
-                    .sum();
-                Some(Nearest {
-                    class: u16::try_from(class).ok()?,
-                    cosine,
-                })
-            });
-        cosines.max_by(|a, b| a.cosine.total_cmp(&b.cosine))
+        let cosines = self.cosines(&self.direction(features));
+        let known = cosines.iter().enumerate().filter_map(|(class, cosine)| {
+            Some(Nearest {
+                class: u16::try_from(class).ok()?,
+                cosine: (*cosine)?,
+            })
+        });
+        known.max_by(|a, b| a.cosine.total_cmp(&b.cosine))
+    }
+
+    /// The cosine to every class's prototype of a window with that `direction`; none for a class without windows, or for another number
+    /// of features.
+    #[must_use]
+    pub fn cosines(&self, direction: &[f32]) -> Vec<Option<f32>> {
+        let fits = direction.len() == self.mean.len() && !direction.is_empty();
+        let classes = self.classes.iter();
+        classes
+            .map(|known| {
+                let known = known.as_ref().filter(|_| fits)?;
+                Some(known.iter().zip(direction).map(|(a, b)| a * b).sum())
+            })
+            .collect()
     }
 
     /// As [`Self::nearest`], for one of the very windows that the prototypes were made of: its class's prototype is taken without it.

@@ -1,6 +1,6 @@
 //! What adaptation must not lose in a power cut: one file, replaced as a whole.
 //!
-//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`, `keys`, and `undo.teacher`,
+//! Layout: magic, SHA-256 of the rest, a safetensors image (`teacher`, `student`, `memory.weak`, `memory.strong`, `keys`, `supports`, and `undo.teacher`,
 //! `undo.student` with the tails before the last updates one after another) with the other facts as JSON in its metadata. The
 //! file names the digest of the bundle it belongs to and is refused by any other. It says its own shapes, so that it can be checked
 //! without the bundle.
@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::history::{Snapshot, SnapshotFacts};
 use super::keys::{Key, MOST_KEYS};
 use super::memory::Entry;
+use super::supports::MOST_SUPPORTS;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -41,6 +42,8 @@ pub struct State {
     pub memory: Vec<Entry>,
     /// Windows that persons named, oldest first.
     pub keys: Vec<Key>,
+    /// Windows that the encoder was sure of, oldest first.
+    pub supports: Vec<Key>,
     /// The tails before the last updates, oldest first.
     pub history: Vec<Snapshot>,
     /// The classes' names, for people.
@@ -92,6 +95,8 @@ struct Header {
     #[serde(default)]
     keys: Vec<KeptKey>,
     #[serde(default)]
+    supports: Vec<KeptKey>,
+    #[serde(default)]
     history: Vec<SnapshotFacts>,
     #[serde(default)]
     classes: Vec<String>,
@@ -139,14 +144,8 @@ impl State {
             base: self.base.clone(),
             facts: self.facts.clone(),
             memory: self.memory.iter().map(kept).collect(),
-            keys: self
-                .keys
-                .iter()
-                .map(|key| KeptKey {
-                    window: key.window,
-                    label: key.label,
-                })
-                .collect(),
+            keys: kept_keys(&self.keys),
+            supports: kept_keys(&self.supports),
             history: self.history.iter().map(|kept| kept.facts).collect(),
             classes: self.classes.clone(),
             shape: Some([shape.joints, shape.frames, shape.channels]),
@@ -161,8 +160,11 @@ impl State {
         let undo_student = joined(|kept| &kept.student);
         let weak = i8_bytes(self.memory.iter().map(|entry| &entry.weak));
         let strong = i8_bytes(self.memory.iter().map(|entry| &entry.strong));
-        let keys = self.keys.iter();
-        let keys: Vec<u8> = keys.flat_map(|key| f32_bytes(&key.direction)).collect();
+        let directions = |keys: &[Key]| -> Vec<u8> {
+            let keys = keys.iter();
+            keys.flat_map(|key| f32_bytes(&key.direction)).collect()
+        };
+        let (keys, supports) = (directions(&self.keys), directions(&self.supports));
         let view = |kind, bytes, unit| {
             let bytes: &Vec<u8> = bytes;
             TensorView::new(kind, vec![bytes.len() / unit], bytes)
@@ -174,6 +176,7 @@ impl State {
             ("memory.weak", view(Dtype::I8, &weak, 1)?),
             ("memory.strong", view(Dtype::I8, &strong, 1)?),
             ("keys", view(Dtype::F32, &keys, 4)?),
+            ("supports", view(Dtype::F32, &supports, 4)?),
             ("undo.teacher", view(Dtype::F32, &undo_teacher, 4)?),
             ("undo.student", view(Dtype::F32, &undo_student, 4)?),
         ];
@@ -234,6 +237,7 @@ impl State {
         self.student = snapshot.student;
         self.memory
             .retain(|entry| entry.trusted || entry.window < facts.windows);
+        self.supports.retain(|key| key.window < facts.windows);
         Ok(facts.update)
     }
 
@@ -245,6 +249,7 @@ impl State {
         self.student.clear();
         self.memory.clear();
         self.keys.clear();
+        self.supports.clear();
         self.history.clear();
     }
 
@@ -329,7 +334,11 @@ impl State {
                 }
             })
             .collect();
-        let keys = keys(&header.keys, &optional(&tensors, "keys")?).ok_or(damaged("keys"))?;
+        let named = |name: &'static str, kept: &[KeptKey], most| {
+            keys(kept, &optional(&tensors, name)?, most).ok_or(damaged(name))
+        };
+        let keys = named("keys", &header.keys, MOST_KEYS)?;
+        let supports = named("supports", &header.supports, MOST_SUPPORTS)?;
         let views = |name: &'static str| {
             let tensor = tensors.tensor(name).map_err(|_| damaged(name))?;
             split(tensor.data(), &header.memory, shape).ok_or(damaged(name))
@@ -360,6 +369,7 @@ impl State {
             student,
             memory,
             keys,
+            supports,
             history,
             classes: header.classes,
         };
@@ -438,10 +448,18 @@ fn optional(tensors: &SafeTensors<'_>, name: &'static str) -> Result<Vec<f32>, S
     }
 }
 
-/// The stored keys with their directions, which are all equally long; nothing when lengths do not add up.
-fn keys(kept: &[KeptKey], values: &[f32]) -> Option<Vec<Key>> {
+fn kept_keys(keys: &[Key]) -> Vec<KeptKey> {
+    let kept = keys.iter().map(|key| KeptKey {
+        window: key.window,
+        label: key.label,
+    });
+    kept.collect()
+}
+
+/// The stored keys, `most` of them, with their directions, which are all equally long; nothing when lengths do not add up.
+fn keys(kept: &[KeptKey], values: &[f32], most: usize) -> Option<Vec<Key>> {
     let dim = values.len() / kept.len().max(1);
-    if kept.len() > MOST_KEYS || dim * kept.len() != values.len() {
+    if kept.len() > most || dim * kept.len() != values.len() {
         return None;
     }
     let directions = values.chunks_exact(dim.max(1));

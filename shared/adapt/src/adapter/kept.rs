@@ -60,6 +60,8 @@ impl Adapter {
                 ..held.clone()
             }
         };
+        // What a person says counts, not what was thought.
+        self.supports.retain(|held| held != window);
         if let Some(direction) = direction(&entry.weak) {
             let key = Key {
                 window,
@@ -88,9 +90,12 @@ impl Adapter {
     /// Forgets everything learnt: the shipped tail serves. Returns whether there was anything.
     pub fn undo(&mut self) -> bool {
         let named = !self.keys.as_slice().is_empty();
-        let learnt = self.pupils.updates > 0 || !self.memory.entries().is_empty() || named;
+        let supported = !self.supports.as_slice().is_empty();
+        let learnt =
+            self.pupils.updates > 0 || !self.memory.entries().is_empty() || named || supported;
         self.discard();
         self.keys = Keys::default();
+        self.supports.clear();
         self.memory = Memory::new(self.config.memory);
         if learnt {
             self.note(&Note::Reset);
@@ -111,6 +116,7 @@ impl Adapter {
         self.take_up(facts.updates, snapshot.teacher, snapshot.student);
         self.guard.go_back(facts.serves && facts.updates > 0);
         self.memory.forget_from(facts.windows);
+        self.supports.retain(|window| window < facts.windows);
         self.note(&Note::Undo { to: facts.update });
         self.save();
         Ok(facts.update)
@@ -150,6 +156,7 @@ impl Adapter {
             },
             memory: self.memory.entries().to_vec(),
             keys: self.keys.as_slice().to_vec(),
+            supports: self.supports.as_slice().to_vec(),
             history: self.history.iter().cloned().collect(),
             classes: self.base.classes.clone(),
         };
@@ -183,6 +190,9 @@ impl Adapter {
         let named = |key: &Key| usize::from(key.label) < classes;
         for key in state.keys.into_iter().filter(named) {
             self.keys.insert(key, self.config.keys.capacity);
+        }
+        for key in state.supports.into_iter().filter(named) {
+            self.supports.insert(key, self.config.supports.capacity);
         }
         for snapshot in state.history {
             self.history.push(snapshot);

@@ -29,6 +29,11 @@ fn state() -> State {
             label: 0,
             direction: vec![0.6, 0.8, 0.0],
         }],
+        supports: vec![Key {
+            window: 1,
+            label: 0,
+            direction: vec![0.6, 0.8, 0.0],
+        }],
         history: vec![
             Snapshot::default(),
             Snapshot {
