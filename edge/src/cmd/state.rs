@@ -230,13 +230,26 @@ fn why(path: &Path, update: u64) -> anyhow::Result<()> {
 fn memory(state: &State) -> BTreeMap<String, (usize, usize)> {
     let mut counts = BTreeMap::new();
     for entry in &state.memory {
-        let name = state.classes.get(usize::from(entry.label));
-        let name = name.map_or_else(|| format!("class {}", entry.label), Clone::clone);
-        let (all, named): &mut (usize, usize) = counts.entry(name).or_default();
+        let (all, named): &mut (usize, usize) =
+            counts.entry(class(state, entry.label)).or_default();
         *all += 1;
         *named += usize::from(entry.trusted);
     }
     counts
+}
+
+/// Windows of every class that the encoder was sure of and that answer for windows like them.
+fn supports(state: &State) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for key in &state.supports {
+        *counts.entry(class(state, key.label)).or_default() += 1;
+    }
+    counts
+}
+
+fn class(state: &State, label: u16) -> String {
+    let name = state.classes.get(usize::from(label));
+    name.map_or_else(|| format!("class {label}"), Clone::clone)
 }
 
 fn kept(state: &State) -> Vec<u64> {
@@ -258,6 +271,8 @@ fn as_json(path: &Path, state: &State) -> serde_json::Value {
         "serving": if state.facts.guard.serves() { "adapted" } else { "base" },
         "discarded": state.facts.guard.discarded(),
         "memory": memory,
+        "supports": supports(state),
+        "named": state.keys.len(),
         "kept": kept(state),
     })
 }
@@ -296,6 +311,20 @@ fn show(path: &Path, state: &State) {
         "memory    {} windows: {}",
         state.memory.len(),
         classes.join(", ")
+    );
+    let sure: Vec<String> = supports(state)
+        .into_iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    println!(
+        "answering {} windows that the bundle was sure of: {}; {} that persons named",
+        state.supports.len(),
+        if sure.is_empty() {
+            "none".to_owned()
+        } else {
+            sure.join(", ")
+        },
+        state.keys.len(),
     );
     let kept: Vec<String> = kept(state)
         .iter()

@@ -519,4 +519,33 @@ mod tests {
         assert!(again.adapter_mut().undo());
         assert_eq!(said(&mut again).0, shipped);
     }
+
+    #[test]
+    fn only_windows_that_may_teach_support_a_class() {
+        let supports = |quality: f32, poses: &dyn Fn(u64) -> Vec<f32>| {
+            let mut config = AdaptConfig::default();
+            config.supports.confidence = 0.0;
+            // A bundle of random numbers knows no action.
+            config.gate.novelty = 0.0;
+            let (mut home, _) = Home::start(bundle(), &config, Places::default(), 1).unwrap();
+            for number in 0..10 {
+                let poses = poses(number);
+                let clip = Clip {
+                    track: number,
+                    start_ms: number * 2_000,
+                    end_ms: number * 2_000 + 1_300,
+                    quality,
+                    poses: &poses,
+                };
+                home.answer(&clip, false).unwrap();
+            }
+            home.adapter().supports().as_slice().len()
+        };
+        let moving = |number: u64| clip(40, number as f32);
+        // One pose for the whole window: the picture stands still.
+        let frozen = |number: u64| clip(40, number as f32)[..60].repeat(40);
+        assert_eq!(supports(1.0, &moving), 10);
+        assert_eq!(supports(0.5, &moving), 0);
+        assert_eq!(supports(1.0, &frozen), 0);
+    }
 }

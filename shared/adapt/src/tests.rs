@@ -3,6 +3,7 @@
 use super::adapter::{Adapter, Base, Observed, Places, Work};
 use super::features::{FeatureShape, Features};
 use super::journal::Record;
+use super::keys::Key;
 use super::model::{Model, Tables};
 use super::source::SourceBuffer;
 use super::state::StateError;
@@ -314,6 +315,49 @@ fn undo_forgets_everything_for_good() {
         ),
         (0, false, 0)
     );
+}
+
+/// Numbers of the windows that support a class.
+fn supports(adapter: &Adapter) -> Vec<u64> {
+    let held = adapter.supports().as_slice().iter();
+    held.map(|key| key.window).collect()
+}
+
+#[test]
+fn supports_survive_a_restart_and_go_with_the_windows_that_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places {
+        state: Some(dir.path().join("state")),
+        journal: None,
+    };
+    let support = |adapter: &mut Adapter, window| {
+        adapter.support(Key {
+            window,
+            label: 1,
+            direction: vec![0.6, 0.8],
+        });
+    };
+    let mut first = adapter(eager(), places.clone());
+    for window in [3, 9, 20] {
+        support(&mut first, window);
+    }
+    show(&mut first, 0, 32);
+    let mut second = adapter(eager(), places.clone());
+    assert_eq!(supports(&second), [3, 9, 20]);
+    assert_eq!(second.supports(), first.supports());
+    // A window that a person names says what the person said.
+    show(&mut second, 32, 2);
+    support(&mut second, 32);
+    support(&mut second, 33);
+    second.label(32, "class 2", |_| None).unwrap();
+    assert_eq!(supports(&second), [3, 9, 20, 33]);
+    assert_eq!(second.undo_to(None).unwrap(), 1);
+    assert_eq!(supports(&second), [3, 9, 20]);
+    assert!(second.undo());
+    assert_eq!(supports(&adapter(eager(), places)), [0; 0]);
+    second.pause();
+    support(&mut second, 40);
+    assert_eq!(supports(&second), [0; 0]);
 }
 
 #[test]
