@@ -191,7 +191,8 @@ pub struct GuardConfig {
     pub recent: usize,
     /// Windows that a comparison needs; until then the shipped tail serves.
     pub min_recent: usize,
-    /// How much more answers must tell with the adapted tail, as a share of what they could, 0..=1.
+    /// How much more answers must tell with the adapted tail, as a share of what they could, 0..=1, at one look; in the mean of several
+    /// by the root of their number less.
     pub margin: f32,
     /// Accuracy on the bundle's source buffer, 0..=1: a tail that loses more is discarded at once; one that loses any does not serve.
     pub max_source_loss: f32,

@@ -99,7 +99,7 @@ pub fn update(record: &Record) -> String {
         let _ = write!(
             text,
             "\n  guard: {}\n    on the latest {} windows, adapted against shipped: two views agree {} against {}, \
-             dropped features change nothing {} against {}, confidence {} against {}, answers tell {:.3} against {:.3} of what they could\n    labelled windows of the bundle right: {} against {}; \
+             dropped features change nothing {} against {}, confidence {} against {}, answers tell {:.3} against {:.3} of what they could ({:+.4} in the mean of the latest {} looks)\n    labelled windows of the bundle right: {} against {}; \
              both tails differ on {}",
             long(judgement),
             judgement.windows,
@@ -111,6 +111,8 @@ pub fn update(record: &Record) -> String {
             percent(base.confidence),
             adapted.information,
             base.information,
+            judgement.gain,
+            judgement.looks,
             percent(adapted.source),
             percent(base.source),
             percent(judgement.disagreement),
@@ -202,6 +204,8 @@ mod tests {
                 base: scores,
                 adapted: scores,
                 disagreement: 0.06,
+                gain: 0.001,
+                looks: 3,
                 verdict: Verdict::NotBetter,
                 discarded: false,
             }),
@@ -216,6 +220,7 @@ mod tests {
             "window 7 of person 3 at 1.5 s taught `wave`: the teacher was 91 % sure, 80 % were needed",
             "window 9 of person 3 at 1.5 s taught `wave`: a person said so",
             "nothing shows that the adapted one is better",
+            "(+0.0010 in the mean of the latest 3 looks)",
             "both tails differ on 6 %",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -7,9 +7,9 @@
 //! A lost source window weighs more than any estimate: it is labelled, and it was replayed in the very steps that lost it.
 //!
 //! The evidence is *information* ([`super::information`]): how much answers tell about their windows, which must be more with the adapted tail
-//! by a margin. Consistency, confidence, likeness and steadiness ([`super::estimate`]) are measured and written down, but do not decide. Over
-//! 1,716 looks at both tails none of them, nor a small change of information, chose the better one more often than chance would
-//! (`docs/adaptation.md`): hence a margin that only large changes pass. A collapsed tail, always the same answer, tells nothing; one that
+//! by a margin. One look at 64 windows sees a change of one or two answers no better than chance, by this and by every other estimate
+//! ([`super::estimate`]; all are measured and written down). The mean over many looks at one tail sees more (`docs/adaptation.md`): so the
+//! margin falls with the root of their number, as chance does. A collapsed tail, always the same answer, tells nothing; one that
 //! is sure of the wrong classes may tell as much as a right one, and the source buffer speaks against it.
 
 use super::config::GuardConfig;
@@ -68,6 +68,12 @@ pub struct Judgement {
     pub adapted: Scores,
     /// Share of recent windows on which they disagree.
     pub disagreement: f32,
+    /// How much more answers tell with the adapted tail, as a share of what they could: the mean over the latest looks at this tail.
+    #[serde(default)]
+    pub gain: f32,
+    /// How many looks that is.
+    #[serde(default)]
+    pub looks: usize,
     /// The decision.
     pub verdict: Verdict,
     /// Whether the adapted tail was discarded.
@@ -76,6 +82,8 @@ pub struct Judgement {
 
 /// Judgements that are remembered.
 const HISTORY: usize = 32;
+/// The latest looks at a tail that count as evidence; it goes on learning, and what it was long ago says little.
+const LOOKS: usize = 16;
 
 /// The guard's memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -132,7 +140,8 @@ impl Guard {
         (base, adapted): (Scores, Scores),
         disagreement: f32,
     ) -> Judgement {
-        let gain = adapted.information - base.information;
+        let now = adapted.information - base.information;
+        let (gain, looks) = self.evidence(config, update, windows, now);
         let verdict = if !config.enabled {
             Verdict::Serve
         } else if adapted.source < base.source - config.max_source_loss {
@@ -143,9 +152,9 @@ impl Guard {
             Verdict::TooFew
         } else if disagreement > config.max_disagreement {
             Verdict::Disagrees
-        } else if gain < -config.margin {
+        } else if now < -config.margin {
             Verdict::BelowBase
-        } else if gain < config.margin {
+        } else if gain < config.margin / (looks as f32).sqrt() {
             Verdict::NotBetter
         } else {
             Verdict::Serve
@@ -169,6 +178,8 @@ impl Guard {
             base,
             adapted,
             disagreement,
+            gain,
+            looks,
             verdict,
             discarded,
         };
@@ -177,6 +188,30 @@ impl Guard {
         }
         self.history.push(judgement);
         judgement
+    }
+
+    /// The mean of `now` and what earlier looks at the same tail found, and how many looks that is. Updates are counted from the shipped
+    /// tail on: a gap or a step back is another tail.
+    fn evidence(
+        &self,
+        config: &GuardConfig,
+        update: u64,
+        windows: usize,
+        now: f32,
+    ) -> (f32, usize) {
+        let (mut sum, mut looks, mut newest) = (now, 1, update);
+        if windows < config.min_recent {
+            return (sum, looks);
+        }
+        for past in self.history.iter().rev().take(LOOKS - 1) {
+            let follows = past.update.checked_add(1) == Some(newest);
+            if past.discarded || !follows || past.windows < config.min_recent {
+                break;
+            }
+            sum += past.adapted.information - past.base.information;
+            (looks, newest) = (looks + 1, past.update);
+        }
+        (sum / looks as f32, looks)
     }
 }
 
@@ -252,6 +287,43 @@ mod tests {
             0.2,
             Verdict::SourceLost,
         );
+    }
+
+    /// Judgements of the updates `updates`, each of which told so much more.
+    fn look(guard: &mut Guard, updates: impl Iterator<Item = u64>, more: f32) -> Judgement {
+        let pair = (scores(0.7, 0.9), scores(0.7 + more, 0.9));
+        let judge = |update| guard.judge(&GuardConfig::default(), update, 64, pair, 0.0);
+        updates.map(judge).last().unwrap()
+    }
+
+    #[test]
+    fn a_small_gain_serves_once_many_looks_have_seen_it() {
+        // A little more than a third of the margin: eight looks.
+        let small = GuardConfig::default().margin / 2.8;
+        let mut guard = Guard::default();
+        let seventh = look(&mut guard, 1..=7, small);
+        assert_eq!((seventh.verdict, seventh.looks), (Verdict::NotBetter, 7));
+        let eighth = look(&mut guard, 8..=8, small);
+        assert_eq!((eighth.verdict, eighth.looks), (Verdict::Serve, 8));
+        assert!((eighth.gain - small).abs() < 1e-4);
+        // And no more, once the latest looks say otherwise.
+        let after = look(&mut guard, 9..=14, -small);
+        assert_eq!(after.verdict, Verdict::NotBetter);
+    }
+
+    #[test]
+    fn looks_at_another_tail_are_no_evidence() {
+        let small = GuardConfig::default().margin / 2.8;
+        let mut guard = Guard::default();
+        look(&mut guard, 1..=20, small);
+        assert!(guard.serves());
+        // It was discarded, or somebody went back: updates count anew.
+        guard.reset();
+        let first = look(&mut guard, 1..=1, small);
+        assert_eq!((first.verdict, first.looks), (Verdict::NotBetter, 1));
+        look(&mut guard, 2..=5, small);
+        guard.go_back(false);
+        assert_eq!(look(&mut guard, 3..=3, small).looks, 1);
     }
 
     #[test]
