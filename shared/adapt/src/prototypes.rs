@@ -143,7 +143,8 @@ fn add(sum: &mut [f32], values: &[f32], weight: f32) {
         .for_each(|(sum, value)| *sum += weight * value);
 }
 
-fn shorten(vector: &mut [f32]) {
+/// Makes the length one.
+pub(crate) fn shorten(vector: &mut [f32]) {
     let norm = vector
         .iter()
         .map(|value| value * value)

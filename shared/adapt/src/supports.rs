@@ -17,7 +17,7 @@
 //! each is worth: `docs/adaptation.md`.
 
 use super::keys::Key;
-use super::prototypes::Prototypes;
+use super::prototypes::{Prototypes, shorten};
 use super::softmax::softmax;
 use serde::{Deserialize, Serialize};
 
@@ -172,8 +172,7 @@ impl Supports {
             Some(sum)
         });
         let prototype = sum.map(|mut sum| {
-            let norm = cosine(&sum, &sum).sqrt().max(1e-9);
-            sum.iter_mut().for_each(|value| *value /= norm);
+            shorten(&mut sum);
             sum
         });
         if let Some(place) = self.prototypes.get_mut(class) {
